@@ -1,0 +1,29 @@
+// Package redistest starts the servers that this module's tests run on.
+//
+// There are three kinds, and a test should run on every kind that has what it
+// needs:
+//
+//   - [Mini], an embedded miniredis: no process, no sharded pub/sub, and scripts
+//     may touch any key;
+//   - [Real], a redis-server process on a free loopback port;
+//   - [Cluster], three masters, where a script that crosses slots is refused.
+//
+// [Each] and [EachWithCluster] run one test function on several of them.
+// [Bubble] runs it inside testing/synctest with a miniredis that is reached
+// through memory, so that minutes pass in milliseconds.
+//
+//	func TestMain(m *testing.M) { redistest.Main(m) }
+//
+//	func TestPing(t *testing.T) {
+//		redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+//			client := s.NewClient(t)
+//			if err := client.Ping(t.Context()).Err(); err != nil {
+//				t.Fatal(err)
+//			}
+//		})
+//	}
+//
+// A server dies with the test that asked for it, and on Linux with the test
+// binary too, however that ends. Tests that need redis-server are skipped where
+// it is missing, unless ROLLCALL_REQUIRE_SERVERS=1 turns that into a failure.
+package redistest

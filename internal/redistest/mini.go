@@ -1,0 +1,175 @@
+package redistest
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+)
+
+const miniName = "miniredis"
+
+// memoryAddr stands for a server that is reached through memory. It is an IP
+// address because go-redis resolves names, which no bubble survives, and one
+// where nothing listens, for a client that was not made by NewClient.
+const memoryAddr = "127.0.0.1:1"
+
+// Mini starts a miniredis on a free loopback port. Keys expire by the clock.
+func Mini(t testing.TB) *Server {
+	t.Helper()
+	return newMini(t, false)
+}
+
+func newMini(t testing.TB, inMemory bool) *Server {
+	t.Helper()
+	n := &mini{m: miniredis.NewMiniRedis(), inMemory: inMemory}
+	if inMemory {
+		n.addr = memoryAddr
+	}
+	n.m.ClockTTL(true)
+	// The first try may lose its port to another process.
+	err := n.start()
+	for try := 0; err != nil && try < 10; try++ {
+		err = n.start()
+	}
+	if err != nil {
+		t.Fatalf("start miniredis: %v", err)
+	}
+	t.Cleanup(func() { _ = n.kill() })
+	return &Server{Addrs: []string{n.addr}, t: t, name: miniName, nodes: []node{n}, mini: n}
+}
+
+// mini is a miniredis that listens on loopback or, in memory, is reached
+// through dial alone.
+type mini struct {
+	m        *miniredis.Miniredis
+	inMemory bool
+
+	mu     sync.Mutex
+	addr   string
+	frozen chan struct{}         // closed by thaw; nil unless frozen
+	conns  map[net.Conn]struct{} // in memory: the server's ends
+}
+
+func (n *mini) address() string { return n.addr }
+func (n *mini) pid() int        { return 0 }
+
+func (n *mini) start() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.m.Server() != nil {
+		return nil
+	}
+	// Close cancels it for good, and blocking commands obey it.
+	n.m.Ctx, n.m.CtxCancel = context.WithCancel(context.Background())
+	if n.inMemory {
+		// There is no other way to start one without a listener.
+		conn, err := n.m.Dial()
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	if n.addr != "" {
+		return n.m.StartAddr(n.addr)
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	if err := n.m.StartAddr(loopback(port)); err != nil {
+		return err
+	}
+	n.addr = n.m.Addr()
+	return nil
+}
+
+func (n *mini) stop() error {
+	n.shut()
+	return nil
+}
+
+func (n *mini) kill() error {
+	n.shut()
+	n.m.FlushAll()
+	return nil
+}
+
+func (n *mini) shut() {
+	_ = n.thaw()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	srv := n.m.Server()
+	if srv == nil {
+		return
+	}
+	n.m.Close()
+	// Its scripts outlive it, unlike those of a process.
+	srv.Dispatch(server.NewPeer(bufio.NewWriter(io.Discard)), []string{"SCRIPT", "FLUSH"})
+}
+
+func (n *mini) freeze() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	srv := n.m.Server()
+	if srv == nil || n.frozen != nil {
+		return nil
+	}
+	frozen := make(chan struct{})
+	n.frozen = frozen
+	srv.SetPreHook(func(*server.Peer, string, ...string) bool {
+		<-frozen
+		return false
+	})
+	return nil
+}
+
+func (n *mini) thaw() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.frozen == nil {
+		return nil
+	}
+	n.m.Server().SetPreHook(nil)
+	close(n.frozen)
+	n.frozen = nil
+	return nil
+}
+
+func (n *mini) dropClients() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.inMemory && n.m.Server() != nil {
+		n.m.Close()
+		n.m.Ctx, n.m.CtxCancel = context.WithCancel(context.Background())
+		return n.m.StartAddr(n.addr)
+	}
+	for conn := range n.conns {
+		_ = conn.Close()
+	}
+	n.conns = nil
+	return nil
+}
+
+// dial opens a connection in memory.
+func (n *mini) dial() (net.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	srv := n.m.Server()
+	if srv == nil {
+		return nil, &net.OpError{Op: "dial", Net: "memory", Addr: pipeAddr(n.addr), Err: syscall.ECONNREFUSED}
+	}
+	local, remote := newPipe()
+	if n.conns == nil {
+		n.conns = map[net.Conn]struct{}{}
+	}
+	n.conns[remote] = struct{}{}
+	srv.ServeConn(remote)
+	return local, nil
+}

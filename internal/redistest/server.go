@@ -1,0 +1,110 @@
+package redistest
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// patience bounds everything that a server is waited for: start, stop, an
+// answer. It is long because a busy machine is no reason to fail.
+const patience = 30 * time.Second
+
+// A Server is one Redis, or one cluster, that belongs to a test.
+//
+// Its methods fail the test when they cannot do what they promise, so they must
+// be called on the test's goroutine. NewClient's clients may be used anywhere.
+type Server struct {
+	// Addrs are the host:port pairs to connect to: one, or each master of a
+	// cluster. In a bubble the address is one that only NewClient can reach.
+	Addrs []string
+
+	t     testing.TB
+	name  string
+	nodes []node
+	mini  *mini
+	lease *lease // of a shared cluster, else nil
+}
+
+// A node is one server process, or what stands for one.
+type node interface {
+	address() string
+	pid() int
+	start() error
+	stop() error // keeping the data
+	kill() error // losing it
+	freeze() error
+	thaw() error
+	dropClients() error
+}
+
+// Name returns "miniredis", "redis" or "cluster".
+func (s *Server) Name() string { return s.name }
+
+// Real reports whether a redis-server process answers, or several do.
+func (s *Server) Real() bool { return s.mini == nil }
+
+// IsCluster reports whether keys are spread over several masters.
+func (s *Server) IsCluster() bool { return s.name == clusterName }
+
+// Mini returns the miniredis behind s, nil if s is real.
+func (s *Server) Mini() *miniredis.Miniredis {
+	if s.mini == nil {
+		return nil
+	}
+	return s.mini.m
+}
+
+// NewClient returns a client of the server, or of the cluster, which is closed
+// when the test ends. Hooks may change its options before it is built.
+func (s *Server) NewClient(t testing.TB, hooks ...func(*redis.UniversalOptions)) redis.UniversalClient {
+	t.Helper()
+	opts := &redis.UniversalOptions{Addrs: s.Addrs, IsClusterMode: s.IsCluster()}
+	if s.mini != nil && s.mini.inMemory {
+		opts.Dialer = func(context.Context, string, string) (net.Conn, error) { return s.mini.dial() }
+		// Clients that wait for their pool share timers across the process, and
+		// a timer of one bubble panics in another. A large pool never waits.
+		opts.PoolSize = 4096
+	}
+	for _, hook := range hooks {
+		hook(opts)
+	}
+	client := redis.NewUniversalClient(opts)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// Flush removes all data, on every master. Scripts stay cached.
+func (s *Server) Flush() {
+	s.t.Helper()
+	if s.mini != nil {
+		s.mini.m.FlushAll()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, n := range s.nodes {
+		err := once(n.address(), func(c *redis.Client) error { return c.FlushAll(ctx).Err() })
+		if err != nil {
+			s.t.Fatalf("flush %s: %v", n.address(), err)
+		}
+	}
+}
+
+// once calls f with a client that exists for this call only and tries no
+// command twice.
+func once(addr string, f func(*redis.Client) error) error {
+	client := redis.NewClient(&redis.Options{
+		Addr:                  addr,
+		MaxRetries:            -1,
+		DialerRetries:         1,
+		ContextTimeoutEnabled: true,
+		DisableIdentity:       true,
+	})
+	defer client.Close()
+	return f(client)
+}
