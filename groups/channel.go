@@ -1,0 +1,136 @@
+package groups
+
+import (
+	"context"
+	"sync"
+)
+
+// Channel is the mailbox of one connection. Its methods may be called
+// concurrently; messages are meant to be received by one goroutine, as those
+// that share a mailbox share its messages. Whoever opened it closes it.
+type Channel struct {
+	layer *Layer
+	short string
+
+	mu     sync.Mutex
+	queue  []*Message // grows to the capacity, so that an idle mailbox costs little
+	groups map[*group]struct{}
+	cause  error
+
+	ready chan struct{} // holds a token while the queue may have messages
+	done  chan struct{}
+}
+
+// Name is the channel's name: the node's id, "!" and a short counter. No other
+// channel of the fleet has it.
+func (c *Channel) Name() string { return c.layer.opts.NodeID + "!" + c.short }
+
+// Receive waits for the next message. Once the channel is closed, it returns
+// what is left, and then the cause.
+func (c *Channel) Receive(ctx context.Context) (Message, error) {
+	for {
+		if m, ok := c.TryReceive(); ok {
+			return m, nil
+		}
+		select {
+		case <-c.ready:
+		case <-c.done:
+			if m, ok := c.TryReceive(); ok {
+				return m, nil
+			}
+			return Message{}, c.Err()
+		case <-ctx.Done():
+			return Message{}, ctx.Err()
+		}
+	}
+}
+
+// TryReceive returns the next message if there is one.
+func (c *Channel) TryReceive() (Message, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 {
+		return Message{}, false
+	}
+	m := c.queue[0]
+	c.queue[0] = nil
+	c.queue = c.queue[1:]
+	if len(c.queue) == 0 {
+		c.queue = nil
+	} else {
+		c.signal()
+	}
+	return *m, true
+}
+
+// Done is closed when the channel is.
+func (c *Channel) Done() <-chan struct{} { return c.done }
+
+// Err is why the channel was closed, nil while it is open.
+func (c *Channel) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
+// Close takes the channel out of its groups and closes it. Closing it again
+// does nothing. It never fails; the error is there for io.Closer.
+func (c *Channel) Close() error {
+	c.CloseWith(ErrChannelClosed)
+	return nil
+}
+
+// CloseWith closes the channel with a cause that Err and Receive return.
+func (c *Channel) CloseWith(cause error) {
+	c.mu.Lock()
+	if c.cause != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.cause = cause
+	groups := c.groups
+	c.groups = nil
+	close(c.done)
+	c.mu.Unlock()
+
+	c.layer.forget(c)
+	for g := range groups {
+		g.drop(c)
+	}
+}
+
+func (c *Channel) signal() {
+	select {
+	case c.ready <- struct{}{}:
+	default:
+	}
+}
+
+// deliver puts a message into the mailbox. It does not wait.
+func (c *Channel) deliver(m *Message) error {
+	c.mu.Lock()
+	if c.cause != nil {
+		c.mu.Unlock()
+		return c.cause
+	}
+	full := len(c.queue) >= c.layer.opts.Capacity
+	switch {
+	case full && c.layer.opts.Overflow == DropOldest:
+		c.queue[0] = nil
+		c.queue = append(c.queue[1:], m)
+		c.signal()
+	case !full:
+		c.queue = append(c.queue, m)
+		c.signal()
+	}
+	c.mu.Unlock()
+	if !full {
+		return nil
+	}
+	c.layer.overflowed(c)
+	if c.layer.opts.Overflow == CloseChannel {
+		// Leaving its groups takes the lock of the one that is delivering.
+		go c.CloseWith(ErrChannelFull)
+	}
+	return ErrChannelFull
+}

@@ -1,0 +1,21 @@
+package groups
+
+import (
+	"errors"
+
+	"github.com/rollcall-go/rollcall/internal/bus"
+)
+
+var (
+	// ErrClosed is returned by a Layer that was closed, and by its channels.
+	ErrClosed = bus.ErrClosed
+	// ErrChannelClosed is returned by a channel that its owner has closed.
+	ErrChannelClosed = errors.New("rollcall: channel is closed")
+	// ErrChannelFull tells that a mailbox was full.
+	ErrChannelFull = errors.New("rollcall: channel is full")
+	// ErrUnknownChannel tells that no living node holds a channel of this name.
+	ErrUnknownChannel = errors.New("rollcall: unknown channel")
+	// ErrUnavailable is wrapped by every error that comes from Redis being out
+	// of reach or unable to serve.
+	ErrUnavailable = errors.New("rollcall: Redis is unavailable")
+)

@@ -1,0 +1,109 @@
+package groups
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/rollcall-go/rollcall/internal/bus"
+)
+
+// Listener hears the changes of a room on this node. Its methods are called
+// one at a time, and hold up the whole node while they run.
+type Listener interface {
+	// Event is called with each change that a script published.
+	Event(frame string)
+	// Gap is called when events may have been lost.
+	Gap()
+}
+
+// group is what this node knows of one group: who is in it here, and who
+// listens to it. The node is subscribed while there is either.
+type group struct {
+	layer *Layer
+	name  string
+	sub   *bus.Subscription
+	holds int // by members and listeners; guarded by layer.mu
+
+	mu        sync.Mutex
+	members   []*Channel // replaced as a whole, never changed
+	listeners []Listener // the same
+}
+
+// join makes a channel a member, which holds the group. It returns false, and
+// takes no hold, where it is a member already.
+func (g *group) join(c *Channel) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause != nil {
+		return false, c.cause
+	}
+	if _, ok := c.groups[g]; ok {
+		return false, nil
+	}
+	if c.groups == nil {
+		c.groups = make(map[*group]struct{}, 1)
+	}
+	c.groups[g] = struct{}{}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.members = append(slices.Clip(g.members), c)
+	return true, nil
+}
+
+// leave undoes join, if the channel is a member.
+func (g *group) leave(c *Channel) {
+	c.mu.Lock()
+	_, ok := c.groups[g]
+	delete(c.groups, g)
+	c.mu.Unlock()
+	if ok {
+		g.drop(c)
+	}
+}
+
+// drop is called once for each member, by whoever took g out of its groups.
+func (g *group) drop(c *Channel) {
+	g.mu.Lock()
+	if i := slices.Index(g.members, c); i >= 0 {
+		g.members = slices.Concat(g.members[:i], g.members[i+1:])
+	}
+	g.mu.Unlock()
+	g.layer.release(g)
+}
+
+func (g *group) audience() ([]*Channel, []Listener) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.members, g.listeners
+}
+
+// Frame implements bus.Listener.
+func (g *group) Frame(data string) {
+	kind, body, err := frameKind(data)
+	members, listeners := g.audience()
+	switch {
+	case err == nil && kind == kindEvent:
+		for _, l := range listeners {
+			l.Event(data)
+		}
+	case err == nil && kind == kindMessage:
+		m, err := decodeMessage(body)
+		if err != nil {
+			g.layer.malformed(g.name)
+			return
+		}
+		for _, c := range members {
+			_ = c.deliver(&m) // a full mailbox is counted there
+		}
+	default:
+		g.layer.malformed(g.name)
+	}
+}
+
+// Gap implements bus.Listener.
+func (g *group) Gap() {
+	_, listeners := g.audience()
+	for _, l := range listeners {
+		l.Gap()
+	}
+}

@@ -1,0 +1,284 @@
+package groups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/rollcall-go/rollcall/internal/bus"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// Layer is this process's part of the channel layer. It is safe for concurrent
+// use. Whoever made it closes it; it does not close the client.
+type Layer struct {
+	opts  Options
+	store *luascripts.Store
+	bus   *bus.Bus
+	out   *publisher
+	log   *zap.Logger
+
+	counter atomic.Uint64
+	stats   stats
+	inbox   *bus.Subscription
+
+	mu       sync.RWMutex
+	channels map[string]*Channel // by short name; nil once closed
+	groups   map[string]*group
+}
+
+// New returns a Layer that is connected: it has asked the server for its
+// version, and hears what is sent to its channels. nil options mean defaults.
+func New(ctx context.Context, client redis.UniversalClient, opts *Options) (*Layer, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := luascripts.NewKeys(o.Prefix, 1)
+	if err != nil {
+		return nil, err
+	}
+	store, err := luascripts.Open(ctx, client, keys)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	// An operator wants to know that frames are dropped, not a line for each.
+	log := o.Logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)
+	})).With(zap.String("node", o.NodeID))
+	l := &Layer{
+		opts:     o,
+		store:    store,
+		bus:      bus.New(client, bus.Options{Linger: o.Linger, KeepAlive: keepAlive, Logger: log}),
+		out:      newPublisher(store),
+		log:      log,
+		channels: make(map[string]*Channel),
+		groups:   make(map[string]*group),
+	}
+	l.inbox = l.bus.Subscribe(store.Inbox(o.NodeID), (*inbox)(l))
+	if err := l.inbox.Wait(ctx); err != nil {
+		l.bus.Close()
+		return nil, unavailable(err)
+	}
+	return l, nil
+}
+
+// NodeID is the name of this process in the fleet.
+func (l *Layer) NodeID() string { return l.opts.NodeID }
+
+// Store is the state in Redis that the layer's prefix stands for.
+func (l *Layer) Store() *luascripts.Store { return l.store }
+
+// Logger is the layer's own, which writes at most one line of a kind a second.
+func (l *Layer) Logger() *zap.Logger { return l.log }
+
+// NewChannel opens a channel on this node.
+func (l *Layer) NewChannel() (*Channel, error) {
+	c := &Channel{
+		layer: l,
+		short: strconv.FormatUint(l.counter.Add(1), 36),
+		ready: make(chan struct{}, 1),
+		done:  make(chan struct{}),
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.channels == nil {
+		return nil, ErrClosed
+	}
+	l.channels[c.short] = c
+	return c, nil
+}
+
+// Channel returns the open channel of that name, if it is on this node.
+func (l *Layer) Channel(name string) (*Channel, bool) {
+	node, short, ok := SplitChannel(name)
+	if !ok || node != l.opts.NodeID {
+		return nil, false
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	c, ok := l.channels[short]
+	return c, ok
+}
+
+// SplitChannel returns the id of the node that holds a channel, and the
+// channel's short name there.
+func SplitChannel(name string) (node, short string, ok bool) {
+	node, short, ok = strings.Cut(name, "!")
+	return node, short, ok && node != "" && short != ""
+}
+
+// GroupAdd makes a channel a member of a group. When it returns, what is sent
+// to the group from then on reaches the channel. Adding it again does nothing.
+func (l *Layer) GroupAdd(ctx context.Context, groupName, channel string) error {
+	if err := checkGroup(groupName); err != nil {
+		return err
+	}
+	c, err := l.local(channel)
+	if err != nil {
+		return err
+	}
+	g, err := l.acquire(groupName)
+	if err != nil {
+		return err
+	}
+	joined, err := g.join(c)
+	if err != nil || !joined {
+		defer l.release(g)
+	}
+	if err != nil {
+		return err
+	}
+	if err := g.sub.Wait(ctx); err != nil {
+		if joined {
+			g.leave(c)
+		}
+		return unavailable(err)
+	}
+	return nil
+}
+
+// GroupDiscard takes a channel out of a group. It does nothing where the
+// channel is no member.
+func (l *Layer) GroupDiscard(ctx context.Context, groupName, channel string) error {
+	if err := checkGroup(groupName); err != nil {
+		return err
+	}
+	c, err := l.local(channel)
+	if err != nil {
+		return err
+	}
+	l.mu.RLock()
+	g := l.groups[groupName]
+	l.mu.RUnlock()
+	if g != nil {
+		g.leave(c)
+	}
+	return nil
+}
+
+// GroupSend sends a message to every channel in a group, on every node. It
+// returns when Redis has taken it.
+func (l *Layer) GroupSend(ctx context.Context, groupName string, m Message) error {
+	if err := checkGroup(groupName); err != nil {
+		return err
+	}
+	if err := l.checkMessage(m); err != nil {
+		return err
+	}
+	_, err := l.out.publish(ctx, l.store.Room(groupName), encodeMessage(m))
+	return err
+}
+
+// Send sends a message to one channel, on whichever node it is. It returns
+// ErrUnknownChannel where the node is gone, and for a channel on this node also
+// what became of the message: ErrUnknownChannel or ErrChannelFull.
+func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
+	if err := l.checkMessage(m); err != nil {
+		return err
+	}
+	node, short, ok := SplitChannel(channel)
+	if !ok {
+		return fmt.Errorf("%w: %q", ErrUnknownChannel, channel)
+	}
+	if node == l.opts.NodeID {
+		c, err := l.local(channel)
+		if err != nil {
+			return err
+		}
+		return c.deliver(&m)
+	}
+	heard, err := l.out.publish(ctx, l.store.Inbox(node), encodeDirect(short, m))
+	if err == nil && heard == 0 {
+		return fmt.Errorf("%w: %q, its node is gone", ErrUnknownChannel, channel)
+	}
+	return err
+}
+
+// Close closes the channels of this node and its connection. It waits, up to
+// the context's end, for what is being sent.
+func (l *Layer) Close(ctx context.Context) error {
+	l.mu.Lock()
+	channels := l.channels
+	l.channels = nil
+	l.mu.Unlock()
+	for _, c := range channels {
+		c.CloseWith(ErrClosed)
+	}
+	err := l.out.close(ctx)
+	l.bus.Close()
+	return err
+}
+
+// local returns a channel of this node.
+func (l *Layer) local(name string) (*Channel, error) {
+	c, ok := l.Channel(name)
+	if !ok {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownChannel, name)
+	}
+	return c, nil
+}
+
+// acquire returns a group with a hold on it for the caller.
+func (l *Layer) acquire(name string) (*group, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.channels == nil {
+		return nil, ErrClosed
+	}
+	g := l.groups[name]
+	if g == nil {
+		g = &group{layer: l, name: name}
+		g.sub = l.bus.Subscribe(l.store.Room(name), g)
+		l.groups[name] = g
+	}
+	g.holds++
+	return g, nil
+}
+
+// release gives a hold up, and the subscription with the last one.
+func (l *Layer) release(g *group) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g.holds--
+	if g.holds == 0 {
+		delete(l.groups, g.name)
+		g.sub.Close()
+	}
+}
+
+func (l *Layer) forget(c *Channel) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.channels, c.short)
+}
+
+func checkGroup(name string) error { return luascripts.CheckName("group", name) }
+
+func (l *Layer) checkMessage(m Message) error {
+	if len(m.Type) > luascripts.MaxName {
+		return &InvalidError{Field: "message type", Value: m.Type[:40], Reason: fmt.Sprintf("%d bytes, more than %d", len(m.Type), luascripts.MaxName)}
+	}
+	if len(m.Payload) > l.opts.MaxPayload {
+		return &InvalidError{Field: "payload", Value: string(m.Payload[:min(40, len(m.Payload))]), Reason: fmt.Sprintf("%d bytes, more than %d", len(m.Payload), l.opts.MaxPayload)}
+	}
+	return nil
+}
+
+// unavailable marks an error of Redis. The contexts' errors and rollcall's own
+// stay as they are.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, ErrClosed) || errors.Is(err, luascripts.ErrServer) || errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}

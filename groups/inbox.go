@@ -1,0 +1,30 @@
+package groups
+
+// inbox hears what is sent to this node's channels.
+type inbox Layer
+
+// Frame implements bus.Listener.
+func (i *inbox) Frame(data string) {
+	l := (*Layer)(i)
+	kind, body, err := frameKind(data)
+	if err != nil || kind != kindDirect {
+		l.malformed("inbox")
+		return
+	}
+	short, m, err := decodeDirect(body)
+	if err != nil {
+		l.malformed("inbox")
+		return
+	}
+	l.mu.RLock()
+	c := l.channels[short]
+	l.mu.RUnlock()
+	if c == nil {
+		l.stats.unknown.Add(1)
+		return
+	}
+	_ = c.deliver(&m) // a full mailbox is counted there
+}
+
+// Gap implements bus.Listener. What was lost was sent at most once.
+func (i *inbox) Gap() {}

@@ -1,0 +1,46 @@
+package groups
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Listening is a Listener's hold on a group. It is safe for concurrent use.
+type Listening struct {
+	group    *group
+	listener Listener
+	once     sync.Once
+}
+
+// Listen calls l for each change of the room of that name, until the Listening
+// is closed. Changes are sure to be heard once Wait has returned.
+func (l *Layer) Listen(room string, ls Listener) (*Listening, error) {
+	if err := checkGroup(room); err != nil {
+		return nil, err
+	}
+	g, err := l.acquire(room)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.listeners = append(slices.Clip(g.listeners), ls)
+	return &Listening{group: g, listener: ls}, nil
+}
+
+// Wait returns when the current connection to Redis is subscribed to the group.
+func (s *Listening) Wait(ctx context.Context) error { return s.group.sub.Wait(ctx) }
+
+// Close ends the calls. One that is under way may still be running.
+func (s *Listening) Close() {
+	s.once.Do(func() {
+		g := s.group
+		g.mu.Lock()
+		if i := slices.Index(g.listeners, s.listener); i >= 0 {
+			g.listeners = slices.Concat(g.listeners[:i], g.listeners[i+1:])
+		}
+		g.mu.Unlock()
+		g.layer.release(g)
+	})
+}

@@ -1,0 +1,116 @@
+package groups
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// Overflow says what happens to a message for a channel whose mailbox is full.
+type Overflow int
+
+const (
+	// DropNewest drops the message. It is the default.
+	DropNewest Overflow = iota
+	// DropOldest drops the message that has waited longest.
+	DropOldest
+	// CloseChannel closes the channel with ErrChannelFull.
+	CloseChannel
+)
+
+// Options of a Layer. The zero value of each field is its default.
+type Options struct {
+	// Prefix begins every key and topic in Redis. Layers with different
+	// prefixes do not know of each other. Defaults to "presence".
+	Prefix string
+
+	// NodeID names this process in the fleet: up to 64 letters, digits, "-",
+	// "_" and ".". Two living processes must not share one. Defaults to 16
+	// random characters.
+	NodeID string
+
+	// Capacity is how many messages a channel's mailbox holds. Defaults to 100.
+	Capacity int
+
+	// Overflow is what happens when a mailbox is full. Defaults to DropNewest.
+	Overflow Overflow
+
+	// MaxPayload is the longest payload of a message in bytes. Defaults to
+	// 64 KiB.
+	MaxPayload int
+
+	// Linger is how long the node stays subscribed to a group that its last
+	// channel has left. Defaults to 5 s.
+	Linger time.Duration
+
+	// Logger defaults to none.
+	Logger *zap.Logger
+}
+
+const (
+	defaultPrefix     = "presence"
+	defaultCapacity   = 100
+	defaultMaxPayload = 64 << 10
+	defaultLinger     = 5 * time.Second
+	keepAlive         = 5 * time.Second
+	maxNodeID         = 64
+)
+
+func (o *Options) withDefaults() (Options, error) {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	if c.Prefix == "" {
+		c.Prefix = defaultPrefix
+	}
+	if c.NodeID == "" {
+		c.NodeID = strings.ToLower(rand.Text()[:16])
+	}
+	if c.Capacity == 0 {
+		c.Capacity = defaultCapacity
+	}
+	if c.MaxPayload == 0 {
+		c.MaxPayload = defaultMaxPayload
+	}
+	if c.Linger == 0 {
+		c.Linger = defaultLinger
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	return c, c.validate()
+}
+
+func (o *Options) validate() error {
+	invalid := func(field string, value any, reason string) error {
+		return &InvalidError{Field: field, Value: fmt.Sprint(value), Reason: reason}
+	}
+	wrong := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
+	}
+	switch {
+	case len(o.NodeID) > maxNodeID:
+		return invalid("NodeID", o.NodeID, fmt.Sprintf("%d bytes, more than %d", len(o.NodeID), maxNodeID))
+	case strings.ContainsFunc(o.NodeID, wrong):
+		return invalid("NodeID", o.NodeID, "only letters, digits, '-', '_' and '.' are allowed")
+	case o.Capacity < 0:
+		return invalid("Capacity", o.Capacity, "negative")
+	case o.Overflow < DropNewest || o.Overflow > CloseChannel:
+		return invalid("Overflow", int(o.Overflow), "no such policy")
+	case o.MaxPayload < 0:
+		return invalid("MaxPayload", o.MaxPayload, "negative")
+	case o.Linger < 0:
+		return invalid("Linger", o.Linger, "negative")
+	}
+	return nil
+}
+
+// InvalidError tells which argument or option was refused, before Redis was
+// asked.
+type InvalidError = luascripts.InvalidError

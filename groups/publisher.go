@@ -1,0 +1,101 @@
+package groups
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/internal/commit"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const (
+	maxPublish     = 256 // messages in one pipeline
+	publishTimeout = 5 * time.Second
+)
+
+// publisher sends frames: at once when idle, in a pipeline when busy.
+type publisher struct {
+	store *luascripts.Store
+	queue *commit.Queue[*outgoing]
+
+	mu     sync.RWMutex
+	closed bool
+}
+
+type outgoing struct {
+	ctx   context.Context
+	topic string
+	frame string
+	heard int64
+	done  chan error
+}
+
+func newPublisher(store *luascripts.Store) *publisher {
+	p := &publisher{store: store}
+	p.queue = commit.NewQueue(func(pending []*outgoing) int { return min(len(pending), maxPublish) }, p.flush)
+	return p
+}
+
+// publish returns how many nodes heard the frame.
+func (p *publisher) publish(ctx context.Context, topic, frame string) (heard int64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, unavailable(err)
+	}
+	o := &outgoing{ctx: ctx, topic: topic, frame: frame, done: make(chan error, 1)}
+	p.mu.RLock()
+	if p.closed {
+		p.mu.RUnlock()
+		return 0, ErrClosed
+	}
+	p.queue.Push(o)
+	p.mu.RUnlock()
+	select {
+	case err := <-o.done:
+		return o.heard, err
+	case <-ctx.Done():
+		return 0, unavailable(ctx.Err())
+	}
+}
+
+func (p *publisher) flush(batch []*outgoing) {
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	pipe := p.store.Client().Pipeline()
+	replies := make([]*redis.IntCmd, len(batch))
+	for i, o := range batch {
+		if o.ctx.Err() == nil {
+			replies[i] = p.store.Publish(ctx, pipe, o.topic, o.frame)
+		}
+	}
+	if pipe.Len() > 0 {
+		_, _ = pipe.Exec(ctx) // each reply has its own error
+	}
+	for i, o := range batch {
+		if replies[i] == nil {
+			o.done <- unavailable(o.ctx.Err())
+			continue
+		}
+		o.heard = replies[i].Val()
+		o.done <- unavailable(replies[i].Err())
+	}
+}
+
+func (p *publisher) close(ctx context.Context) error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	idle := make(chan struct{})
+	go func() {
+		p.queue.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

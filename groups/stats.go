@@ -1,0 +1,37 @@
+package groups
+
+import (
+	"sync/atomic"
+
+	"go.uber.org/zap"
+)
+
+// Stats counts what was dropped on this node since the Layer was made.
+type Stats struct {
+	Overflowed     uint64 // messages for a full mailbox
+	UnknownChannel uint64 // messages for a channel that is not open here
+	Malformed      uint64 // frames that could not be read
+}
+
+type stats struct {
+	overflowed, unknown, malformed atomic.Uint64
+}
+
+// Stats returns the counters of this node.
+func (l *Layer) Stats() Stats {
+	return Stats{
+		Overflowed:     l.stats.overflowed.Load(),
+		UnknownChannel: l.stats.unknown.Load(),
+		Malformed:      l.stats.malformed.Load(),
+	}
+}
+
+func (l *Layer) overflowed(c *Channel) {
+	l.stats.overflowed.Add(1)
+	l.log.Warn("mailbox is full", zap.String("channel", c.Name()), zap.Int("capacity", l.opts.Capacity))
+}
+
+func (l *Layer) malformed(topic string) {
+	l.stats.malformed.Add(1)
+	l.log.Warn("malformed frame dropped", zap.String("topic", topic))
+}

@@ -1,0 +1,66 @@
+// Package commit groups what concurrent callers ask for into batches: the first
+// goes at once, and what arrives while it is under way forms the next. There
+// are no timers.
+package commit
+
+import "sync"
+
+// Queue runs batches one after the other. It is safe for concurrent use.
+//
+// Its bound is the number of callers: each waits for the outcome of what it
+// pushed, so none has more than one item here.
+type Queue[T any] struct {
+	take func(pending []T) int
+	run  func(batch []T)
+
+	mu      sync.Mutex
+	pending []T
+	running bool
+	idle    sync.Cond
+}
+
+// NewQueue returns a Queue. take says how many of the pending items, at least
+// one, form the next batch; run carries a batch out.
+func NewQueue[T any](take func(pending []T) int, run func(batch []T)) *Queue[T] {
+	q := &Queue[T]{take: take, run: run}
+	q.idle.L = &q.mu
+	return q
+}
+
+// Push adds an item. It does not wait for its batch.
+func (q *Queue[T]) Push(item T) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.pending = append(q.pending, item)
+	if !q.running {
+		q.running = true
+		go q.drain()
+	}
+}
+
+// Wait returns when everything that was pushed has been carried out.
+func (q *Queue[T]) Wait() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.running {
+		q.idle.Wait()
+	}
+}
+
+func (q *Queue[T]) drain() {
+	for {
+		q.mu.Lock()
+		if len(q.pending) == 0 {
+			q.running = false
+			q.pending = nil
+			q.idle.Broadcast()
+			q.mu.Unlock()
+			return
+		}
+		n := q.take(q.pending)
+		batch := q.pending[:n:n]
+		q.pending = q.pending[n:]
+		q.mu.Unlock()
+		q.run(batch)
+	}
+}

@@ -1,0 +1,36 @@
+package luascripts
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// MaxName is the longest name of a room, group, channel or user in bytes.
+const MaxName = 255
+
+// InvalidError tells which argument was refused, before Redis was asked.
+type InvalidError struct {
+	Field  string // what the argument is: "room", "user", "info", ...
+	Value  string // its beginning
+	Reason string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("rollcall: invalid %s %q: %s", e.Field, e.Value, e.Reason)
+}
+
+// CheckName returns an *InvalidError unless name is 1 to MaxName bytes of UTF-8.
+func CheckName(field, name string) error {
+	reason := ""
+	switch {
+	case name == "":
+		reason = "empty"
+	case len(name) > MaxName:
+		reason = fmt.Sprintf("%d bytes, more than %d", len(name), MaxName)
+	case !utf8.ValidString(name):
+		reason = "not valid UTF-8"
+	default:
+		return nil
+	}
+	return &InvalidError{Field: field, Value: name[:min(len(name), 40)], Reason: reason}
+}

@@ -1,0 +1,134 @@
+package luascripts
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// MaxSweep is how many presences one Prune takes, so that it holds Redis for
+// about a millisecond.
+const MaxSweep = 200
+
+// Stale is a channel of a node that was not seen for too long, and its rooms.
+type Stale struct {
+	Short string
+	Rooms []string
+}
+
+// Stale returns channels of a node that were last seen before a time, up to
+// MaxSweep presences, with at least one channel if there is any.
+func (s *Store) Stale(ctx context.Context, shard int, node string, before time.Time) ([]Stale, error) {
+	shorts, err := s.client.ZRangeByScore(ctx, s.Presences(shard, node), &redis.ZRangeBy{
+		Min: "-inf", Max: "(" + strconv.FormatInt(before.UnixMilli(), 10), Count: MaxSweep,
+	}).Result()
+	if err != nil || len(shorts) == 0 {
+		return nil, err
+	}
+	entries, err := s.client.HMGet(ctx, s.Index(shard, node), shorts...).Result()
+	if err != nil {
+		return nil, err
+	}
+	var stale []Stale
+	total := 0
+	for i, short := range shorts {
+		entry, _ := entries[i].(string)
+		rooms := indexRooms(entry)
+		if total > 0 && total+len(rooms) > MaxSweep {
+			break
+		}
+		if len(rooms) > MaxSweep {
+			rooms = rooms[:MaxSweep] // the next call takes the rest
+		}
+		total += len(rooms)
+		stale = append(stale, Stale{Short: short, Rooms: rooms})
+	}
+	return stale, nil
+}
+
+// indexRooms reads an entry of the index: each room as its length and its name.
+func indexRooms(entry string) []string {
+	var rooms []string
+	for entry != "" {
+		end := 1 + int(entry[0])
+		if end > len(entry) {
+			break
+		}
+		rooms = append(rooms, entry[1:end])
+		entry = entry[end:]
+	}
+	return rooms
+}
+
+// Sweep says which presences Prune may remove.
+type Sweep struct {
+	Shard  int
+	Node   string
+	MaxAge time.Duration // 0: the node's own
+	Reason byte
+	Stale  []Stale
+}
+
+// Prune removes those of the given presences that are still stale.
+func (s *Store) Prune(ctx context.Context, w Sweep) ([]RoomEvent, error) {
+	keys := []string{
+		s.Node(w.Shard, w.Node), s.Presences(w.Shard, w.Node), s.Index(w.Shard, w.Node),
+		s.Rooms(w.Shard), s.Empty(w.Shard), s.Nodes(w.Shard),
+	}
+	age := ""
+	if w.MaxAge > 0 {
+		age = strconv.FormatInt(w.MaxAge.Milliseconds(), 10)
+	}
+	args := []any{w.Node, age, string(w.Reason), s.publish, len(w.Stale)}
+	var rooms []string
+	positions := make(map[string][]any)
+	for i, stale := range w.Stale {
+		args = append(args, stale.Short)
+		for _, room := range stale.Rooms {
+			if positions[room] == nil {
+				rooms = append(rooms, room)
+			}
+			positions[room] = append(positions[room], i+1)
+		}
+	}
+	for _, room := range rooms {
+		keys = append(keys, s.Room(room), s.RoomUsers(room))
+		args = append(args, room, len(positions[room]))
+		args = append(args, positions[room]...)
+	}
+	raw, err := s.run(ctx, s.scripts.prune, keys, args).StringSlice()
+	if err != nil {
+		return nil, err
+	}
+	var events []RoomEvent
+	for i, text := range raw {
+		if text == "" {
+			continue
+		}
+		e, err := DecodeEvent(text)
+		if err != nil {
+			return events, err
+		}
+		events = append(events, RoomEvent{Room: rooms[i], Event: e})
+	}
+	return events, nil
+}
+
+// EmptyRooms returns up to MaxSweep rooms that have no presences.
+func (s *Store) EmptyRooms(ctx context.Context, shard int) ([]string, error) {
+	return s.client.ZRange(ctx, s.Empty(shard), 0, MaxSweep-1).Result()
+}
+
+// PruneRooms deletes those of the given rooms of a shard that are still without
+// presences, and returns their names.
+func (s *Store) PruneRooms(ctx context.Context, shard int, rooms []string) ([]string, error) {
+	keys := []string{s.Rooms(shard), s.Empty(shard)}
+	args := make([]any, len(rooms))
+	for i, room := range rooms {
+		keys = append(keys, s.Room(room), s.RoomUsers(room))
+		args[i] = room
+	}
+	return s.run(ctx, s.scripts.noRooms, keys, args).StringSlice()
+}
