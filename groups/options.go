@@ -52,8 +52,10 @@ type Options struct {
 	Logger *zap.Logger
 }
 
+// DefaultPrefix begins every key where Options.Prefix is empty.
+const DefaultPrefix = "presence"
+
 const (
-	defaultPrefix     = "presence"
 	defaultCapacity   = 100
 	defaultMaxPayload = 64 << 10
 	defaultLinger     = 5 * time.Second
@@ -67,7 +69,7 @@ func (o *Options) withDefaults() (Options, error) {
 		c = *o
 	}
 	if c.Prefix == "" {
-		c.Prefix = defaultPrefix
+		c.Prefix = DefaultPrefix
 	}
 	if c.NodeID == "" {
 		c.NodeID = strings.ToLower(rand.Text()[:16])

@@ -66,7 +66,7 @@ func indexRooms(entry string) []string {
 type Sweep struct {
 	Shard  int
 	Node   string
-	MaxAge time.Duration // 0: the node's own
+	MaxAge time.Duration
 	Reason byte
 	Stale  []Stale
 }
@@ -75,13 +75,9 @@ type Sweep struct {
 func (s *Store) Prune(ctx context.Context, w Sweep) ([]RoomEvent, error) {
 	keys := []string{
 		s.Node(w.Shard, w.Node), s.Presences(w.Shard, w.Node), s.Index(w.Shard, w.Node),
-		s.Rooms(w.Shard), s.Empty(w.Shard), s.Nodes(w.Shard),
+		s.Rooms(w.Shard), s.Empty(w.Shard),
 	}
-	age := ""
-	if w.MaxAge > 0 {
-		age = strconv.FormatInt(w.MaxAge.Milliseconds(), 10)
-	}
-	args := []any{w.Node, age, string(w.Reason), s.publish, len(w.Stale)}
+	args := []any{w.Node, w.MaxAge.Milliseconds(), string(w.Reason), s.publish, len(w.Stale)}
 	var rooms []string
 	positions := make(map[string][]any)
 	for i, stale := range w.Stale {

@@ -49,7 +49,7 @@ type Batch struct {
 	Node        string
 	Incarnation string
 	Number      int64
-	Lost        int64 // the number of a batch whose reply was lost, 0 for none
+	Again       bool // its reply was lost: whatever the memory, it must be known
 	Ops         []Op
 }
 
@@ -85,32 +85,20 @@ type RoomEvent struct {
 	Event
 }
 
-// Write runs a batch. raw is the reply in a form that Settle reads; lost is the
-// reply of the batch number b.Lost, "" if that one was never run.
-func (s *Store) Write(ctx context.Context, b Batch) (reply Reply, lost string, err error) {
+// Write runs a batch, or returns the reply that the batch of this number got.
+func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	rooms, keys, args := s.layout(b)
 	sc := s.scripts.free
 	for _, op := range b.Ops {
-		if op.Action != Remove {
+		if op.Action != Remove && !b.Again {
 			sc = s.scripts.write
 		}
 	}
-	got, err := s.run(ctx, sc, keys, args).Slice()
+	raw, err := s.run(ctx, sc, keys, args).Text()
 	if err != nil {
-		return Reply{}, "", typed(err)
+		return Reply{}, typed(err)
 	}
-	if len(got) != 2 {
-		return Reply{}, "", fmt.Errorf("rollcall: write returned %d values", len(got))
-	}
-	raw, _ := got[0].(string)
-	lost, _ = got[1].(string)
-	reply, err = decodeReply(raw, b.Ops, rooms)
-	return reply, lost, err
-}
-
-// Settle reads the reply of a batch that an earlier Write returned as lost.
-func Settle(raw string, b Batch) (Reply, error) {
-	return decodeReply(raw, b.Ops, byRoom(b.Ops))
+	return decodeReply(raw, b.Ops, rooms)
 }
 
 // roomOps are the positions of a room's operations in a batch.
@@ -141,19 +129,15 @@ func (s *Store) layout(b Batch) (rooms []roomOps, keys []string, args []any) {
 		s.Rooms(b.Shard), s.Empty(b.Shard))
 
 	position := make(map[string]int, len(b.Ops))
-	lost := ""
-	if b.Lost != 0 {
-		lost = strconv.FormatInt(b.Lost, 10)
-	}
-	args = make([]any, 0, 6+2*len(rooms)+4*len(b.Ops))
-	args = append(args, b.Node, b.Incarnation, b.Number, lost, s.publish, 0)
+	args = make([]any, 0, 5+2*len(rooms)+4*len(b.Ops))
+	args = append(args, b.Node, b.Incarnation, b.Number, s.publish, 0)
 	for _, op := range b.Ops {
 		if _, ok := position[op.Short]; !ok {
 			position[op.Short] = len(position) + 1
 			args = append(args, op.Short)
 		}
 	}
-	args[5] = len(position)
+	args[4] = len(position)
 	for _, room := range rooms {
 		keys = append(keys, s.Room(room.name), s.RoomUsers(room.name))
 		args = append(args, room.name, len(room.ops))

@@ -1,17 +1,16 @@
--- prune: removes those presences of a node that are still stale, and the node's
--- rows once nothing is left of it and its lease is long gone.
+-- prune: removes those presences of a node that are still stale.
 --
 -- KEYS[1] node    KEYS[2] presences of the node    KEYS[3] index of the node
--- KEYS[4] rooms   KEYS[5] empty   KEYS[6] nodes
--- KEYS[7..] for each room its hash, which is also its topic, and its users
--- ARGV[1] node id   ARGV[2] max age in ms, or '' for the node's own
+-- KEYS[4] rooms   KEYS[5] empty
+-- KEYS[6..] for each room its hash, which is also its topic, and its users
+-- ARGV[1] node id   ARGV[2] max age in ms
 -- ARGV[3] reason    ARGV[4] PUBLISH or SPUBLISH
 -- ARGV[5] number of channels, then the short name of each
 -- then for each room: its name, its number of channels, the position of each
 --
 -- Returns for each room its event, empty if nothing changed there.
 
-local age = tonumber(ARGV[2]) or tonumber(redis.call('HGET', KEYS[1], 'age') or 0)
+local age = tonumber(ARGV[2])
 local short, stale = {}, {}
 for i = 1, tonumber(ARGV[5]) do short[i] = ARGV[5 + i] end
 if #short > 0 then
@@ -22,7 +21,7 @@ if #short > 0 then
 end
 
 local at, events = 5 + #short, {}
-for k = 7, #KEYS, 2 do
+for k = 6, #KEYS, 2 do
   local name, n = ARGV[at + 1], tonumber(ARGV[at + 2])
   local leaving, channels = {}, {}
   for i = 1, n do

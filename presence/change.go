@@ -1,0 +1,128 @@
+package presence
+
+import (
+	"slices"
+	"time"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// Reason says why a presence departed.
+type Reason byte
+
+// The reasons.
+const (
+	Left         Reason = 'l' // removed by its own node's application
+	Disconnected Reason = 'd' // its connection ended
+	TimedOut     Reason = 't' // not touched for longer than its max age
+	Pruned       Reason = 'p' // pruned by hand, with an age of the caller's
+	Switched     Reason = 's' // its channel has another user now
+	Drained      Reason = 'x' // its node was closed
+)
+
+func (r Reason) String() string {
+	switch r {
+	case Left:
+		return "left"
+	case Disconnected:
+		return "disconnected"
+	case TimedOut:
+		return "timed out"
+	case Pruned:
+		return "pruned"
+	case Switched:
+		return "switched user"
+	case Drained:
+		return "drained"
+	}
+	return "unknown"
+}
+
+// Departure is a presence that is no more. Its Info is nil.
+type Departure struct {
+	Presence
+	Reason Reason
+}
+
+// Change is what one step did to one room. A channel that changed its user is
+// in Removed, as the old one, and in Added.
+type Change struct {
+	Room    string
+	Counts  Counts // after it; its Revision is the change's
+	Added   []Presence
+	Removed []Departure
+	Updated []Presence
+	// UsersCame and UsersWent are the users whose first channel came, or whose
+	// last channel went.
+	UsersCame []string
+	UsersWent []string
+	// Bulk marks a change by a prune, or one that stands for several.
+	Bulk bool
+}
+
+// Eviction tells that a channel of this node was removed from a room.
+type Eviction struct {
+	Channel string
+	Room    string
+	Reason  Reason
+}
+
+func presenceOf(room, channel string, r luascripts.Record) Presence {
+	return Presence{Room: room, Channel: channel, User: r.User, Info: r.Info, JoinedAt: time.UnixMilli(r.JoinedAt)}
+}
+
+func countsOf(h luascripts.Header) Counts {
+	return Counts{Presences: h.Presences, Users: h.Users, Anonymous: h.Anonymous, Revision: Revision(h.Revision)}
+}
+
+func (c *Change) add(it luascripts.Item) {
+	p := presenceOf(c.Room, it.Channel, it.Record)
+	switch it.Kind {
+	case luascripts.Added:
+		c.Added = append(c.Added, p)
+	case luascripts.Removed:
+		c.Removed = append(c.Removed, Departure{Presence: p, Reason: Reason(it.Reason)})
+	case luascripts.Updated:
+		c.Updated = append(c.Updated, p)
+	}
+}
+
+// bulkChange returns an event as one change.
+func bulkChange(e luascripts.RoomEvent) Change {
+	c := Change{Room: e.Room, Counts: countsOf(e.Header), UsersCame: e.Came, UsersWent: e.Went, Bulk: true}
+	for _, it := range e.Items {
+		c.add(it)
+	}
+	return c
+}
+
+// singleChanges returns an event as a change for each presence, in order. A user
+// who came or went is told with the first presence of that user.
+func singleChanges(e luascripts.RoomEvent) []Change {
+	var changes []Change
+	came, went := slices.Clone(e.Came), slices.Clone(e.Went)
+	for i, it := range e.Items {
+		switched := i > 0 && it.Kind == luascripts.Added && e.Items[i-1].Channel == it.Channel
+		if !switched {
+			changes = append(changes, Change{Room: e.Room, Counts: countsOf(e.Header)})
+		}
+		c := &changes[len(changes)-1]
+		c.add(it)
+		if it.Kind == luascripts.Added && cut(&came, it.Record.User) {
+			c.UsersCame = append(c.UsersCame, it.Record.User)
+		}
+		if it.Kind == luascripts.Removed && cut(&went, it.Record.User) {
+			c.UsersWent = append(c.UsersWent, it.Record.User)
+		}
+	}
+	return changes
+}
+
+func cut(users *[]string, user string) bool {
+	i := slices.Index(*users, user)
+	if i < 0 {
+		return false
+	}
+	*users = slices.Delete(*users, i, i+1)
+	return true
+}

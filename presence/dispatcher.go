@@ -1,0 +1,124 @@
+package presence
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const (
+	maxWaiting  = 128 // calls of the handler for one room
+	slowHandler = time.Second
+)
+
+// dispatcher calls the change handler: one call at a time for a room, in order,
+// while rooms do not wait for each other.
+type dispatcher struct {
+	handler func(context.Context, Change)
+	log     *zap.Logger
+
+	mu      sync.Mutex
+	waiting map[string][]Change // a room is here while a goroutine serves it
+	work    sync.WaitGroup
+}
+
+func newDispatcher(handler func(context.Context, Change), log *zap.Logger) *dispatcher {
+	return &dispatcher{handler: handler, log: log, waiting: make(map[string][]Change)}
+}
+
+// post has the handler called. It does not wait.
+func (d *dispatcher) post(c Change) {
+	if d.handler == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	queue, running := d.waiting[c.Room]
+	if len(queue) < maxWaiting {
+		d.waiting[c.Room] = append(queue, c)
+	} else {
+		// The handler cannot follow: the rest becomes one bulk change that says
+		// how the room is, not how it came about.
+		queue[len(queue)-1] = Change{Room: c.Room, Counts: c.Counts, Bulk: true}
+	}
+	if !running {
+		d.work.Go(func() { d.serve(c.Room) })
+	}
+}
+
+func (d *dispatcher) serve(room string) {
+	for {
+		d.mu.Lock()
+		queue := d.waiting[room]
+		if len(queue) == 0 {
+			delete(d.waiting, room)
+			d.mu.Unlock()
+			return
+		}
+		c := queue[0]
+		d.waiting[room] = queue[1:]
+		d.mu.Unlock()
+		d.call(c)
+	}
+}
+
+func (d *dispatcher) call(c Change) {
+	start := time.Now()
+	d.guard(func() { d.handler(context.Background(), c) })
+	if took := time.Since(start); took > slowHandler {
+		d.log.Warn("change handler is slow", zap.String("room", c.Room), zap.Duration("took", took))
+	}
+}
+
+// do calls an application's function on its own.
+func (d *dispatcher) do(f func()) { d.work.Go(func() { d.guard(f) }) }
+
+// guard keeps a panic of the application's from ending the process: the write
+// that it was told of stands.
+func (d *dispatcher) guard(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.log.Error("handler panicked", zap.Any("panic", p), zap.Stack("stack"))
+		}
+	}()
+	f()
+}
+
+// wait returns when no call is waiting or under way.
+func (d *dispatcher) wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		d.work.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// mergeBulk returns the events of a sweep as one change for each room.
+func mergeBulk(events []luascripts.RoomEvent) []Change {
+	var changes []Change
+	at := make(map[string]int)
+	for _, e := range events {
+		c := bulkChange(e)
+		i, ok := at[e.Room]
+		if !ok {
+			at[e.Room] = len(changes)
+			changes = append(changes, c)
+			continue
+		}
+		m := &changes[i]
+		m.Counts = c.Counts
+		m.Removed = append(m.Removed, c.Removed...)
+		m.UsersWent = append(m.UsersWent, c.UsersWent...)
+	}
+	return changes
+}

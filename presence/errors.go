@@ -1,0 +1,75 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+var (
+	// ErrUnavailable is wrapped by every error that comes from Redis being out
+	// of reach or unable to serve. The operation is not in effect, nor will it
+	// be: what may have been written is undone. Only removals are carried on.
+	ErrUnavailable = groups.ErrUnavailable
+	// ErrUnknownChannel tells that this node holds no open channel of that name.
+	ErrUnknownChannel = groups.ErrUnknownChannel
+	// ErrNotPresent tells that the channel is not in the room.
+	ErrNotPresent = errors.New("rollcall: not present")
+	// ErrClosed is returned by a Tracker that was closed.
+	ErrClosed = groups.ErrClosed
+	// ErrMismatch tells that the data in Redis was written by another version
+	// or with another number of shards.
+	ErrMismatch = luascripts.ErrMismatch
+	// ErrNodeTaken tells that a living process has the node id already.
+	ErrNodeTaken = luascripts.ErrNodeTaken
+)
+
+// OpError tells which operation failed. Unwrap gives the cause.
+type OpError struct {
+	Op      string // "add", "remove", ...
+	Room    string // empty where the operation has none
+	Channel string // the same
+	Err     error
+}
+
+func (e *OpError) Error() string {
+	s := "rollcall: " + e.Op
+	if e.Channel != "" {
+		s += fmt.Sprintf(" channel %q", e.Channel)
+	}
+	if e.Room != "" {
+		s += fmt.Sprintf(" room %q", e.Room)
+	}
+	return s + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *OpError) Unwrap() error { return e.Err }
+
+func opError(op, room, channel string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var invalid *InvalidError
+	if errors.As(err, &invalid) {
+		return err
+	}
+	return &OpError{Op: op, Room: room, Channel: channel, Err: err}
+}
+
+// unavailable marks an error of Redis; rollcall's own stay as they are.
+func unavailable(err error) error {
+	for _, own := range []error{ErrUnavailable, ErrUnknownChannel, ErrClosed, ErrMismatch, ErrNodeTaken, luascripts.ErrServer} {
+		if err == nil || errors.Is(err, own) {
+			return err
+		}
+	}
+	var invalid *InvalidError
+	if errors.As(err, &invalid) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}

@@ -1,0 +1,142 @@
+package presence
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// ledger is what this node knows of its own channels.
+type ledger struct {
+	closed  atomic.Bool
+	entries sync.Map // short name -> *entry
+}
+
+// entry is one channel of this node, and the rooms that it is in.
+type entry struct {
+	short   string
+	channel string
+	op      sync.Mutex // held during an operation on the channel
+
+	touched atomic.Bool
+	leaving atomic.Bool // a leave-all could not be written yet
+
+	mu      sync.Mutex
+	rooms   map[string]held
+	evicted map[string]Member // pruned: a touch adds them again
+	gone    bool              // no longer in the ledger
+}
+
+// held is a presence as it was last written.
+type held struct {
+	member   Member
+	revision Revision // of the write
+	room     *localRoom
+}
+
+func (l *ledger) get(short string) *entry {
+	if e, ok := l.entries.Load(short); ok {
+		return e.(*entry)
+	}
+	return nil
+}
+
+// lock returns the entry of a channel for an operation on it, made if need be.
+// The caller unlocks op.
+func (l *ledger) lock(short, channel string) *entry {
+	for {
+		e := l.get(short)
+		if e == nil {
+			made, _ := l.entries.LoadOrStore(short, &entry{short: short, channel: channel})
+			e = made.(*entry)
+		}
+		e.op.Lock()
+		e.mu.Lock()
+		gone := e.gone
+		e.mu.Unlock()
+		if !gone {
+			return e
+		}
+		e.op.Unlock()
+	}
+}
+
+// unlock ends an operation. An entry without rooms is forgotten.
+func (l *ledger) unlock(e *entry) {
+	e.mu.Lock()
+	if len(e.rooms) == 0 && len(e.evicted) == 0 && !e.gone {
+		e.gone = true
+		l.entries.CompareAndDelete(e.short, e)
+	}
+	e.mu.Unlock()
+	e.op.Unlock()
+}
+
+// close returns false if it was closed before.
+func (l *ledger) close() bool { return l.closed.CompareAndSwap(false, true) }
+
+func (l *ledger) all() []*entry {
+	var all []*entry
+	l.entries.Range(func(_, e any) bool {
+		all = append(all, e.(*entry))
+		return true
+	})
+	return all
+}
+
+func (e *entry) held(room string) (held, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h, ok := e.rooms[room]
+	return h, ok
+}
+
+func (e *entry) record(room string, h held) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.rooms == nil {
+		e.rooms = make(map[string]held, 1)
+	}
+	e.rooms[room] = h
+	delete(e.evicted, room)
+}
+
+// erase forgets a room, and returns what was held there.
+func (e *entry) erase(room string) (held, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h, ok := e.rooms[room]
+	delete(e.rooms, room)
+	delete(e.evicted, room)
+	return h, ok
+}
+
+// evict moves a room that was pruned at a revision aside. It returns false if
+// the channel was written there since.
+func (e *entry) evict(room string, at Revision) (held, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h, ok := e.rooms[room]
+	if !ok || h.revision >= at {
+		return held{}, false
+	}
+	delete(e.rooms, room)
+	if e.evicted == nil {
+		e.evicted = make(map[string]Member, 1)
+	}
+	e.evicted[room] = h.member
+	return h, true
+}
+
+// wanted returns the rooms that the channel should be in, and as whom.
+func (e *entry) wanted() map[string]Member {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make(map[string]Member, len(e.rooms)+len(e.evicted))
+	for room, h := range e.rooms {
+		all[room] = h.member
+	}
+	for room, m := range e.evicted {
+		all[room] = m
+	}
+	return all
+}

@@ -1,0 +1,84 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+)
+
+// Options of a Tracker. The zero value of each field is its default.
+type Options struct {
+	// MaxAge is how long a presence lives without a touch. Defaults to 60 s.
+	MaxAge time.Duration
+
+	// FlushInterval is how often touches are written, which makes last seen
+	// that much too old at worst. At most a tenth of MaxAge. Defaults to a
+	// twelfth of it.
+	FlushInterval time.Duration
+
+	// Lease is how long the node counts as alive after its last sign of life.
+	// It gives one three times in that time. Defaults to 10 s.
+	Lease time.Duration
+
+	// MaxInfo is the longest Member.Info in bytes. Defaults to 4 KiB.
+	MaxInfo int
+
+	// OnChange is called after each change that this node made, once for each
+	// presence added or removed, and once for a room, with Bulk set, by a prune.
+	// Calls for one room come one at a time and in order; rooms do not wait for
+	// each other, and no write waits for the handler. Where more than 128 calls
+	// for one room are waiting, they become one bulk change. A panic is logged.
+	OnChange func(ctx context.Context, c Change)
+
+	// OnEvict is called when a channel of this node was removed from a room by
+	// a prune. The channel has left the group of that room; a later touch adds
+	// it again. The application may close its connection.
+	OnEvict func(ctx context.Context, e Eviction)
+}
+
+// DefaultMaxAge is the max age where Options.MaxAge is zero.
+const DefaultMaxAge = 60 * time.Second
+
+const (
+	defaultLease   = 10 * time.Second
+	defaultMaxInfo = 4 << 10
+)
+
+func (o *Options) withDefaults() (Options, error) {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	if c.MaxAge == 0 {
+		c.MaxAge = DefaultMaxAge
+	}
+	if c.FlushInterval == 0 {
+		c.FlushInterval = c.MaxAge / 12
+	}
+	if c.Lease == 0 {
+		c.Lease = defaultLease
+	}
+	if c.MaxInfo == 0 {
+		c.MaxInfo = defaultMaxInfo
+	}
+	invalid := func(field string, value any, reason string) error {
+		return &InvalidError{Field: field, Value: fmt.Sprint(value), Reason: reason}
+	}
+	switch {
+	case c.MaxAge < time.Second:
+		return c, invalid("MaxAge", c.MaxAge, "less than a second")
+	case c.FlushInterval < 0 || c.FlushInterval*10 > c.MaxAge:
+		return c, invalid("FlushInterval", c.FlushInterval, "must be positive and at most a tenth of MaxAge")
+	case c.Lease < 300*time.Millisecond:
+		return c, invalid("Lease", c.Lease, "less than 300 ms")
+	case c.MaxInfo < 0:
+		return c, invalid("MaxInfo", c.MaxInfo, "negative")
+	}
+	return c, nil
+}
+
+// InvalidError tells which argument or option was refused, before Redis was
+// asked.
+type InvalidError = groups.InvalidError

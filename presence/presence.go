@@ -1,0 +1,133 @@
+package presence
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// Tracker keeps the presences of one node's channels. It is safe for concurrent
+// use; operations on one channel run one after the other. Whoever made it closes
+// it, before the layer.
+type Tracker struct {
+	*Reader
+	layer   *groups.Layer
+	opts    Options
+	log     *zap.Logger
+	writers []*writer // by shard
+	changes *dispatcher
+	ledger  ledger
+	rooms   localRooms
+
+	ctx  context.Context
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+// New registers the layer's node in Redis and returns its Tracker, which signs
+// the node's lease and writes touches until it is closed. nil options mean
+// defaults.
+func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	t := &Tracker{
+		Reader: &Reader{store: layer.Store()},
+		layer:  layer,
+		opts:   o,
+		log:    layer.Logger(),
+	}
+	t.changes = newDispatcher(o.OnChange, t.log)
+	t.rooms.tracker = t
+	t.rooms.byName = make(map[string]*localRoom)
+	registration := luascripts.Registration{Node: layer.NodeID(), Token: rand.Text(), Lease: o.Lease, MaxAge: o.MaxAge}
+	for shard := range t.store.Shards() {
+		w := newWriter(t, shard, registration)
+		if w.incarnation, err = t.store.Register(ctx, shard, registration); err != nil {
+			return nil, unavailable(err)
+		}
+		t.writers = append(t.writers, w)
+	}
+	t.ctx, t.stop = context.WithCancel(context.Background())
+	t.work.Go(func() { t.every(o.FlushInterval, t.flush) })
+	t.work.Go(func() { t.every(o.Lease/3, t.renew) })
+	return t, nil
+}
+
+// every calls f at an interval until the tracker is closed.
+func (t *Tracker) every(interval time.Duration, f func()) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			f()
+		case <-t.ctx.Done():
+			return
+		}
+	}
+}
+
+// Report returns the changes that prune made, one for each room, and has the
+// change handler called with them.
+func (t *Tracker) Report(events []luascripts.RoomEvent) []Change {
+	changes := t.Reader.Report(events)
+	for _, c := range changes {
+		t.changes.post(c)
+	}
+	return changes
+}
+
+// Close removes the presences of all channels of this node, and waits for the
+// handlers, up to the context's end. Closing it again does nothing.
+func (t *Tracker) Close(ctx context.Context) error {
+	if !t.ledger.close() {
+		return nil
+	}
+	t.stop()
+	t.work.Wait()
+	err := t.leaveEverything(ctx)
+	if err == nil {
+		for _, w := range t.writers {
+			if _, retireErr := t.store.Retire(ctx, w.shard, t.layer.NodeID(), w.current()); err == nil {
+				err = unavailable(retireErr)
+			}
+		}
+	}
+	for _, w := range t.writers {
+		w.close()
+	}
+	t.work.Wait()
+	if waitErr := t.changes.wait(ctx); err == nil {
+		err = waitErr
+	}
+	return err
+}
+
+// leaveEverything removes all presences, many channels at a time.
+func (t *Tracker) leaveEverything(ctx context.Context) error {
+	var leaves sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	slots := make(chan struct{}, 256)
+	for _, e := range t.ledger.all() {
+		slots <- struct{}{}
+		leaves.Go(func() {
+			defer func() { <-slots }()
+			if _, err := t.leaveAll(ctx, e, Drained); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				first = err
+			}
+		})
+	}
+	leaves.Wait()
+	return opError("close", "", "", first)
+}

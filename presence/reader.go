@@ -1,0 +1,246 @@
+package presence
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// Reader asks Redis who is where. It opens no subscriber connection. It is safe
+// for concurrent use and needs no closing.
+type Reader struct {
+	store *luascripts.Store
+}
+
+// NewReader returns a Reader of the data under a prefix, "" for the default. It
+// refuses a server that rollcall cannot use.
+func NewReader(ctx context.Context, client redis.UniversalClient, prefix string) (*Reader, error) {
+	if prefix == "" {
+		prefix = groups.DefaultPrefix
+	}
+	keys, err := luascripts.NewKeys(prefix, 1)
+	if err != nil {
+		return nil, err
+	}
+	store, err := luascripts.Open(ctx, client, keys)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return &Reader{store: store}, nil
+}
+
+// Store is the state in Redis that the Reader reads.
+func (r *Reader) Store() *luascripts.Store { return r.store }
+
+// Report returns the changes that prune made. A Tracker also calls its change
+// handler with them.
+func (r *Reader) Report(events []luascripts.RoomEvent) []Change {
+	return mergeBulk(events)
+}
+
+// Snapshot is the exact membership of a room at one revision.
+type Snapshot struct {
+	Room      string
+	Presences []Presence // by channel; LastSeen is zero
+	Counts    Counts
+}
+
+// Users returns the distinct users of the snapshot, sorted.
+func (s Snapshot) Users() []string {
+	var users []string
+	for _, p := range s.Presences {
+		if p.User != "" {
+			users = append(users, p.User)
+		}
+	}
+	slices.Sort(users)
+	return slices.Compact(users)
+}
+
+// Snapshot reads a room in one step. An unknown room is empty.
+func (r *Reader) Snapshot(ctx context.Context, room string) (Snapshot, error) {
+	if err := checkRoom(room); err != nil {
+		return Snapshot{}, err
+	}
+	fields, err := r.store.Client().HGetAll(ctx, r.store.Room(room)).Result()
+	if err != nil {
+		return Snapshot{}, opError("snapshot", room, "", unavailable(err))
+	}
+	s := Snapshot{Room: room, Presences: make([]Presence, 0, max(0, len(fields)-1))}
+	for channel, value := range fields {
+		if channel == "" {
+			h, err := luascripts.DecodeHeader(value)
+			if err != nil {
+				return Snapshot{}, opError("snapshot", room, "", err)
+			}
+			s.Counts = countsOf(h)
+			continue
+		}
+		record, err := luascripts.DecodeRecord(value)
+		if err != nil {
+			return Snapshot{}, opError("snapshot", room, channel, err)
+		}
+		s.Presences = append(s.Presences, presenceOf(room, channel, record))
+	}
+	slices.SortFunc(s.Presences, func(a, b Presence) int { return strings.Compare(a.Channel, b.Channel) })
+	return s, nil
+}
+
+// Presences reads a room with the time at which each presence was last seen,
+// which takes a second round trip to Redis.
+func (r *Reader) Presences(ctx context.Context, room string) ([]Presence, error) {
+	s, err := r.Snapshot(ctx, room)
+	if err != nil || len(s.Presences) == 0 {
+		return s.Presences, err
+	}
+	shard := r.store.Shard(room)
+	pipe := r.store.Client().Pipeline()
+	byNode := make(map[string][]int)
+	for i, p := range s.Presences {
+		node, _, _ := groups.SplitChannel(p.Channel)
+		byNode[node] = append(byNode[node], i)
+	}
+	scores := make(map[string]*redis.FloatSliceCmd, len(byNode))
+	for node, at := range byNode {
+		shorts := make([]string, len(at))
+		for j, i := range at {
+			_, shorts[j], _ = groups.SplitChannel(s.Presences[i].Channel)
+		}
+		scores[node] = pipe.ZMScore(ctx, r.store.Presences(shard, node), shorts...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, opError("presences", room, "", unavailable(err))
+	}
+	for node, at := range byNode {
+		for j, i := range at {
+			if ms := scores[node].Val()[j]; ms > 0 {
+				s.Presences[i].LastSeen = time.UnixMilli(int64(ms))
+			}
+		}
+	}
+	return s.Presences, nil
+}
+
+// Users returns the distinct users of a room, sorted.
+func (r *Reader) Users(ctx context.Context, room string) ([]string, error) {
+	if err := checkRoom(room); err != nil {
+		return nil, err
+	}
+	users, err := r.store.Client().HKeys(ctx, r.store.RoomUsers(room)).Result()
+	if err != nil {
+		return nil, opError("users", room, "", unavailable(err))
+	}
+	slices.Sort(users)
+	return users, nil
+}
+
+// AnonymousCount returns how many channels of a room have no user.
+func (r *Reader) AnonymousCount(ctx context.Context, room string) (int, error) {
+	c, err := r.Counts(ctx, room)
+	return c.Anonymous, err
+}
+
+// Counts returns the numbers of a room, in constant time.
+func (r *Reader) Counts(ctx context.Context, room string) (Counts, error) {
+	counts, err := r.CountsOf(ctx, room)
+	if err != nil {
+		return Counts{}, err
+	}
+	return counts[0], nil
+}
+
+// CountsOf returns the numbers of several rooms in one round trip, in the order
+// of the rooms. An unknown room has none.
+func (r *Reader) CountsOf(ctx context.Context, rooms ...string) ([]Counts, error) {
+	pipe := r.store.Client().Pipeline()
+	headers := make([]*redis.StringCmd, len(rooms))
+	for i, room := range rooms {
+		if err := checkRoom(room); err != nil {
+			return nil, err
+		}
+		headers[i] = pipe.HGet(ctx, r.store.Room(room), "")
+	}
+	if len(rooms) == 0 {
+		return nil, nil
+	}
+	_, _ = pipe.Exec(ctx) // each reply has its own error
+	counts := make([]Counts, len(rooms))
+	for i, cmd := range headers {
+		if cmd.Err() == redis.Nil {
+			continue
+		}
+		if cmd.Err() != nil {
+			return nil, opError("counts", rooms[i], "", unavailable(cmd.Err()))
+		}
+		h, err := luascripts.DecodeHeader(cmd.Val())
+		if err != nil {
+			return nil, opError("counts", rooms[i], "", err)
+		}
+		counts[i] = countsOf(h)
+	}
+	return counts, nil
+}
+
+// Rooms iterates over the names of the rooms, in no order, including those that
+// are empty and not yet pruned. A name may come twice if rooms come and go.
+func (r *Reader) Rooms(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for shard := range r.store.Shards() {
+			it := r.store.Client().SScan(ctx, r.store.Rooms(shard), 0, "", 1000).Iterator()
+			for it.Next(ctx) {
+				if !yield(it.Val(), nil) {
+					return
+				}
+			}
+			if err := it.Err(); err != nil {
+				yield("", opError("rooms", "", "", unavailable(err)))
+				return
+			}
+		}
+	}
+}
+
+// Node is a process of the fleet as Redis knows it.
+type Node struct {
+	ID       string
+	LeasedAt time.Time // its last sign of life, by Redis's clock
+	Alive    bool      // its lease has not lapsed
+	Channels int       // its channels that are present
+}
+
+// Nodes returns the processes of the fleet, the dead ones until nothing is left
+// of them, sorted by id.
+func (r *Reader) Nodes(ctx context.Context) ([]Node, error) {
+	found := make(map[string]Node)
+	for shard := range r.store.Shards() {
+		rows, now, err := r.store.NodeRows(ctx, shard)
+		if err != nil {
+			return nil, opError("nodes", "", "", unavailable(err))
+		}
+		for _, row := range rows {
+			n := found[row.Node]
+			n.ID = row.Node
+			n.Channels = max(n.Channels, row.Channels)
+			n.Alive = n.Alive || now.Sub(row.LeasedAt) <= row.Lease
+			if row.LeasedAt.After(n.LeasedAt) {
+				n.LeasedAt = row.LeasedAt
+			}
+			found[row.Node] = n
+		}
+	}
+	nodes := make([]Node, 0, len(found))
+	for _, n := range found {
+		nodes = append(nodes, n)
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
+	return nodes, nil
+}
+
+func checkRoom(name string) error { return luascripts.CheckName("room", name) }

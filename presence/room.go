@@ -1,0 +1,91 @@
+package presence
+
+import (
+	"sync"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// localRooms are the rooms in which this node has channels.
+type localRooms struct {
+	tracker *Tracker
+	mu      sync.Mutex
+	byName  map[string]*localRoom
+}
+
+// localRoom listens to a room for what others do to this node's channels.
+type localRoom struct {
+	tracker   *Tracker
+	name      string
+	listening *groups.Listening
+	holds     int // guarded by localRooms.mu
+}
+
+// acquire returns a room with a hold on it for the caller.
+func (r *localRooms) acquire(name string) (*localRoom, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	room := r.byName[name]
+	if room == nil {
+		room = &localRoom{tracker: r.tracker, name: name}
+		listening, err := r.tracker.layer.Listen(name, room)
+		if err != nil {
+			return nil, err
+		}
+		room.listening = listening
+		r.byName[name] = room
+	}
+	room.holds++
+	return room, nil
+}
+
+func (r *localRooms) release(room *localRoom) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	room.holds--
+	if room.holds == 0 {
+		delete(r.byName, room.name)
+		room.listening.Close()
+	}
+}
+
+// Event implements groups.Listener: it notices that a channel of this node was
+// pruned.
+func (r *localRoom) Event(frame string) {
+	event, err := luascripts.DecodeEvent(frame)
+	if err != nil {
+		r.tracker.log.Warn("malformed event dropped")
+		return
+	}
+	for _, it := range event.Items {
+		reason := Reason(it.Reason)
+		if it.Kind != luascripts.Removed || reason != TimedOut && reason != Pruned {
+			continue
+		}
+		node, short, _ := groups.SplitChannel(it.Channel)
+		if node != r.tracker.layer.NodeID() {
+			continue
+		}
+		if e := r.tracker.ledger.get(short); e != nil {
+			r.tracker.evict(e, r.name, Revision(event.Revision), reason)
+		}
+	}
+}
+
+// Gap implements groups.Listener. An eviction that was missed shows when the
+// channel is touched next.
+func (r *localRoom) Gap() {}
+
+// evict takes a pruned channel out of its group, and tells the application.
+func (t *Tracker) evict(e *entry, room string, at Revision, why Reason) {
+	h, ok := e.evict(room, at)
+	if !ok {
+		return
+	}
+	t.rooms.release(h.room)
+	t.discard(room, e.channel)
+	if t.opts.OnEvict != nil {
+		t.changes.do(func() { t.opts.OnEvict(t.ctx, Eviction{Channel: e.channel, Room: room, Reason: why}) })
+	}
+}

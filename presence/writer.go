@@ -1,0 +1,302 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/internal/commit"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const (
+	maxOps       = 256 // operations in one script call: about a millisecond of Redis
+	writeTimeout = 5 * time.Second
+	settleEvery  = 250 * time.Millisecond
+)
+
+// writer writes to one shard, one batch at a time. What arrives while a batch
+// is under way forms the next one.
+//
+// A batch whose reply was lost is in doubt: it is sent again, under its number,
+// before anything else is. Redis answers it from memory if it was carried out.
+// Its additions, whose callers were told of a failure, are then undone.
+type writer struct {
+	tracker      *Tracker
+	shard        int
+	registration luascripts.Registration
+	queue        *commit.Queue[*write]
+
+	mu          sync.Mutex // guards what follows, held while a batch is under way
+	incarnation string
+	number      int64
+	doubt       []*write
+	settling    atomic.Bool
+}
+
+// write is what one caller asks for: operations that belong in one step.
+type write struct {
+	ctx      context.Context
+	ops      []luascripts.Op
+	answered atomic.Bool
+	done     chan outcome
+}
+
+type outcome struct {
+	results []luascripts.Result
+	err     error
+}
+
+func newWriter(t *Tracker, shard int, r luascripts.Registration) *writer {
+	w := &writer{tracker: t, shard: shard, registration: r}
+	w.queue = commit.NewQueue(takeWrites, w.run)
+	return w
+}
+
+// takeWrites bounds a batch, and keeps operations on the same channel and room
+// in different ones.
+func takeWrites(pending []*write) int {
+	type target struct{ short, room string }
+	seen := make(map[target]struct{})
+	total := 0
+	for i, p := range pending {
+		total += len(p.ops)
+		if i > 0 && total > maxOps {
+			return i
+		}
+		for _, op := range p.ops {
+			if _, ok := seen[target{op.Short, op.Room}]; ok {
+				return i
+			}
+		}
+		for _, op := range p.ops {
+			seen[target{op.Short, op.Room}] = struct{}{}
+		}
+	}
+	return len(pending)
+}
+
+// do writes operations in one step. After an error none of them is in effect,
+// but removals may yet be carried out.
+func (w *writer) do(ctx context.Context, ops ...luascripts.Op) ([]luascripts.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, unavailable(err)
+	}
+	p := &write{ctx: ctx, ops: ops, done: make(chan outcome, 1)}
+	w.queue.Push(p)
+	select {
+	case o := <-p.done:
+		return o.results, o.err
+	case <-ctx.Done():
+		if p.answered.CompareAndSwap(false, true) {
+			return nil, unavailable(ctx.Err())
+		}
+		o := <-p.done
+		return o.results, o.err
+	}
+}
+
+// answer returns false if the caller has given up.
+func (p *write) answer(o outcome) bool {
+	if !p.answered.CompareAndSwap(false, true) {
+		return false
+	}
+	p.done <- o
+	return true
+}
+
+func (w *writer) run(batch []*write) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.settle(); err != nil {
+		for _, p := range batch {
+			p.answer(outcome{err: err})
+		}
+		return
+	}
+	live := batch[:0:0]
+	for _, p := range batch {
+		if err := p.ctx.Err(); err != nil {
+			p.answer(outcome{err: unavailable(err)})
+		} else {
+			live = append(live, p)
+		}
+	}
+	if len(live) > 0 {
+		w.write(live)
+	}
+}
+
+// settle finds out what became of the batch in doubt, or carries it out.
+func (w *writer) settle() error {
+	for w.doubt != nil {
+		batch := w.doubt
+		reply, err := w.send(batch, w.number, true)
+		switch {
+		case errors.Is(err, luascripts.ErrFenced):
+			w.doubt = nil // what it did is gone, and it will not be carried out
+		case err != nil:
+			return unavailable(err)
+		default:
+			w.doubt = nil
+			w.finish(batch, reply)
+		}
+	}
+	return nil
+}
+
+func (w *writer) write(batch []*write) {
+	reply, err := w.send(batch, w.number+1, false)
+	if errors.Is(err, luascripts.ErrFenced) {
+		if err = w.register(); err == nil {
+			reply, err = w.send(batch, w.number+1, false)
+		}
+	}
+	switch {
+	case err == nil:
+		w.number++
+		w.finish(batch, reply)
+		return
+	case refused(err):
+		w.refuse(batch, err)
+		return
+	}
+	w.number++
+	w.doubt = batch
+	for _, p := range batch {
+		p.answer(outcome{err: unavailable(err)})
+	}
+	w.tracker.log.Warn("write is in doubt", zap.Int("shard", w.shard), zap.Error(err))
+	w.settleLater()
+}
+
+// refuse answers a batch that Redis would not run. Out of memory it still runs
+// removals, so those are tried alone.
+func (w *writer) refuse(batch []*write, err error) {
+	var removals []*write
+	for _, p := range batch {
+		if len(p.ops) > 0 && p.ops[0].Action == luascripts.Remove && strings.HasPrefix(err.Error(), "OOM") {
+			removals = append(removals, p)
+		} else {
+			p.answer(outcome{err: unavailable(err)})
+		}
+	}
+	switch {
+	case len(removals) == 0:
+	case len(removals) < len(batch):
+		w.write(removals)
+	default:
+		for _, p := range removals {
+			p.answer(outcome{err: unavailable(err)})
+		}
+	}
+}
+
+// finish hands out the results, has the changes reported, and undoes what was
+// added for callers who were told that it failed.
+func (w *writer) finish(batch []*write, reply luascripts.Reply) {
+	for _, e := range reply.Events {
+		for _, c := range singleChanges(e) {
+			w.tracker.changes.post(c)
+		}
+	}
+	var undo []luascripts.Op
+	at := 0
+	for _, p := range batch {
+		results := reply.Results[at : at+len(p.ops)]
+		at += len(p.ops)
+		if p.answer(outcome{results: results}) {
+			continue
+		}
+		for i, op := range p.ops {
+			if op.Action == luascripts.Add && results[i].Status == luascripts.StatusAdded {
+				undo = append(undo, luascripts.Op{Action: luascripts.Remove, Room: op.Room, Short: op.Short, Reason: byte(Left)})
+			}
+		}
+	}
+	if len(undo) > 0 {
+		w.write([]*write{{ctx: context.Background(), ops: undo, done: make(chan outcome, 1)}})
+	}
+}
+
+func (w *writer) send(batch []*write, number int64, again bool) (luascripts.Reply, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	b := luascripts.Batch{Shard: w.shard, Node: w.registration.Node, Incarnation: w.incarnation, Number: number, Again: again}
+	for _, p := range batch {
+		b.Ops = append(b.Ops, p.ops...)
+	}
+	return w.tracker.store.Write(ctx, b)
+}
+
+// register begins a new incarnation where the last one is gone, and adds again
+// what this node holds.
+func (w *writer) register() error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	incarnation, err := w.tracker.store.Register(ctx, w.shard, w.registration)
+	if err != nil {
+		return err
+	}
+	w.incarnation, w.number, w.doubt = incarnation, 0, nil
+	w.tracker.log.Warn("node was forgotten, and has registered again", zap.Int("shard", w.shard))
+	w.tracker.reassertLater(w.shard)
+	return nil
+}
+
+// settleLater keeps trying in the background, so that a removal in doubt does
+// not wait for the next write.
+func (w *writer) settleLater() {
+	if !w.settling.CompareAndSwap(false, true) {
+		return
+	}
+	t := w.tracker
+	t.work.Go(func() {
+		defer w.settling.Store(false)
+		ticker := time.NewTicker(settleEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+			case <-t.ctx.Done():
+				return
+			}
+			w.mu.Lock()
+			err := w.settle()
+			w.mu.Unlock()
+			if err == nil {
+				return
+			}
+		}
+	})
+}
+
+func (w *writer) renew(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.tracker.store.Renew(ctx, w.shard, w.registration.Node, w.incarnation)
+	if errors.Is(err, luascripts.ErrFenced) {
+		err = w.register()
+	}
+	return err
+}
+
+func (w *writer) current() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.incarnation
+}
+
+func (w *writer) close() { w.queue.Wait() }
+
+// refused tells whether Redis answered that it did not run the script.
+func refused(err error) bool {
+	var answer redis.Error
+	return err != nil && errors.As(err, &answer) && !errors.Is(err, redis.Nil)
+}
