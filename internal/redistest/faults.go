@@ -66,13 +66,22 @@ func (s *Server) Thaw() { s.fault("thaw", node.thaw) }
 
 // DropClients closes all connections that clients have open, subscribers' too.
 // New ones are accepted.
-func (s *Server) DropClients() { s.fault("drop clients of", node.dropClients) }
+func (s *Server) DropClients() {
+	s.t.Helper()
+	s.each("drop clients of", node.dropClients)
+}
 
+// fault is each for what the next user of a shared cluster could notice.
 func (s *Server) fault(verb string, f func(node) error) {
 	s.t.Helper()
 	if s.lease != nil {
 		s.lease.spoiled = true
 	}
+	s.each(verb, f)
+}
+
+func (s *Server) each(verb string, f func(node) error) {
+	s.t.Helper()
 	for _, n := range s.nodes {
 		if err := f(n); err != nil {
 			s.t.Fatalf("%s %s: %v", verb, n.address(), err)
