@@ -15,6 +15,9 @@ var (
 	ErrChannelFull = errors.New("rollcall: channel is full")
 	// ErrUnknownChannel tells that no living node holds a channel of this name.
 	ErrUnknownChannel = errors.New("rollcall: unknown channel")
+	// ErrNoAnswer tells that the node that holds a channel did not answer in
+	// time: whether it did what it was asked is not known.
+	ErrNoAnswer = errors.New("rollcall: no answer")
 	// ErrUnavailable is wrapped by every error that comes from Redis being out
 	// of reach or unable to serve.
 	ErrUnavailable = errors.New("rollcall: Redis is unavailable")

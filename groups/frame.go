@@ -12,6 +12,8 @@ const (
 
 	kindMessage = 'M' // type, payload
 	kindDirect  = 'D' // short name of a channel, type, payload
+	kindRequest = 'Q' // what one node asks of another, as JSON
+	kindAnswer  = 'A' // and its answer
 	kindEvent   = 'C' // a change of a room, which the scripts publish
 )
 

@@ -27,9 +27,11 @@ type Layer struct {
 	out   *publisher
 	log   *zap.Logger
 
-	counter atomic.Uint64
-	stats   stats
-	inbox   *bus.Subscription
+	counter  atomic.Uint64
+	stats    stats
+	inbox    *bus.Subscription
+	requests *requests
+	done     chan struct{} // closed by Close
 
 	mu       sync.RWMutex
 	channels map[string]*Channel // by short name; nil once closed
@@ -63,7 +65,10 @@ func New(ctx context.Context, client redis.UniversalClient, opts *Options) (*Lay
 		log:      log,
 		channels: make(map[string]*Channel),
 		groups:   make(map[string]*group),
+		requests: newRequests(),
+		done:     make(chan struct{}),
 	}
+	l.respondToGroups()
 	l.inbox = l.bus.Subscribe(store.Inbox(o.NodeID), (*inbox)(l))
 	if err := l.inbox.Wait(ctx); err != nil {
 		l.bus.Close()
@@ -119,9 +124,14 @@ func SplitChannel(name string) (node, short string, ok bool) {
 
 // GroupAdd makes a channel a member of a group. When it returns, what is sent
 // to the group from then on reaches the channel. Adding it again does nothing.
+// The node that holds the channel is asked where it is another: it may return
+// ErrUnknownChannel, or ErrNoAnswer.
 func (l *Layer) GroupAdd(ctx context.Context, groupName, channel string) error {
 	if err := checkGroup(groupName); err != nil {
 		return err
+	}
+	if !l.isOwn(channel) {
+		return l.Ask(ctx, channel, opGroupAdd, member{groupName, channel}, nil)
 	}
 	c, err := l.local(channel)
 	if err != nil {
@@ -148,10 +158,13 @@ func (l *Layer) GroupAdd(ctx context.Context, groupName, channel string) error {
 }
 
 // GroupDiscard takes a channel out of a group. It does nothing where the
-// channel is no member.
+// channel is no member. Of a channel on another node, that node is asked.
 func (l *Layer) GroupDiscard(ctx context.Context, groupName, channel string) error {
 	if err := checkGroup(groupName); err != nil {
 		return err
+	}
+	if !l.isOwn(channel) {
+		return l.Ask(ctx, channel, opGroupDiscard, member{groupName, channel}, nil)
 	}
 	c, err := l.local(channel)
 	if err != nil {
@@ -209,8 +222,14 @@ func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
 func (l *Layer) Close(ctx context.Context) error {
 	l.mu.Lock()
 	channels := l.channels
+	closed := channels == nil
 	l.channels = nil
 	l.mu.Unlock()
+	if closed {
+		return nil
+	}
+	close(l.done)
+	l.requests.close()
 	for _, c := range channels {
 		c.CloseWith(ErrClosed)
 	}

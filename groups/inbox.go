@@ -7,10 +7,17 @@ type inbox Layer
 func (i *inbox) Frame(data string) {
 	l := (*Layer)(i)
 	kind, body, err := frameKind(data)
-	if err != nil || kind != kindDirect {
+	switch {
+	case err == nil && (kind == kindRequest || kind == kindAnswer):
+		l.peer(kind, body)
+	case err == nil && kind == kindDirect:
+		l.direct(body)
+	default:
 		l.malformed("inbox")
-		return
 	}
+}
+
+func (l *Layer) direct(body string) {
 	short, m, err := decodeDirect(body)
 	if err != nil {
 		l.malformed("inbox")

@@ -11,10 +11,11 @@ type Stats struct {
 	Overflowed     uint64 // messages for a full mailbox
 	UnknownChannel uint64 // messages for a channel that is not open here
 	Malformed      uint64 // frames that could not be read
+	Refused        uint64 // requests of other nodes, too many at a time
 }
 
 type stats struct {
-	overflowed, unknown, malformed atomic.Uint64
+	overflowed, unknown, malformed, refused atomic.Uint64
 }
 
 // Stats returns the counters of this node.
@@ -23,6 +24,7 @@ func (l *Layer) Stats() Stats {
 		Overflowed:     l.stats.overflowed.Load(),
 		UnknownChannel: l.stats.unknown.Load(),
 		Malformed:      l.stats.malformed.Load(),
+		Refused:        l.stats.refused.Load(),
 	}
 }
 

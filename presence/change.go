@@ -12,18 +12,21 @@ type Reason byte
 
 // The reasons.
 const (
-	Left         Reason = 'l' // removed by its own node's application
-	Disconnected Reason = 'd' // its connection ended
-	TimedOut     Reason = 't' // not touched for longer than its max age
-	Pruned       Reason = 'p' // pruned by hand, with an age of the caller's
-	Switched     Reason = 's' // its channel has another user now
-	Drained      Reason = 'x' // its node was closed
+	Left           Reason = 'l' // removed by the application on its own node
+	RemovedByOther Reason = 'o' // removed by the application on another node
+	Disconnected   Reason = 'd' // its connection ended
+	TimedOut       Reason = 't' // not touched for longer than its max age
+	Pruned         Reason = 'p' // pruned by hand, with an age of the caller's
+	Switched       Reason = 's' // its channel has another user now
+	Drained        Reason = 'x' // its node was closed
 )
 
 func (r Reason) String() string {
 	switch r {
 	case Left:
 		return "left"
+	case RemovedByOther:
+		return "removed by another node"
 	case Disconnected:
 		return "disconnected"
 	case TimedOut:

@@ -14,8 +14,12 @@ var (
 	// of reach or unable to serve. The operation is not in effect, nor will it
 	// be: what may have been written is undone. Only removals are carried on.
 	ErrUnavailable = groups.ErrUnavailable
-	// ErrUnknownChannel tells that this node holds no open channel of that name.
+	// ErrUnknownChannel tells that no living node holds an open channel of that
+	// name.
 	ErrUnknownChannel = groups.ErrUnknownChannel
+	// ErrNoAnswer tells that the node that holds the channel did not answer in
+	// time: whether it did what it was asked is not known.
+	ErrNoAnswer = groups.ErrNoAnswer
 	// ErrNotPresent tells that the channel is not in the room.
 	ErrNotPresent = errors.New("rollcall: not present")
 	// ErrClosed is returned by a Tracker that was closed.
@@ -62,7 +66,7 @@ func opError(op, room, channel string, err error) error {
 
 // unavailable marks an error of Redis; rollcall's own stay as they are.
 func unavailable(err error) error {
-	for _, own := range []error{ErrUnavailable, ErrUnknownChannel, ErrClosed, ErrMismatch, ErrNodeTaken, luascripts.ErrServer} {
+	for _, own := range []error{ErrUnavailable, ErrUnknownChannel, ErrNoAnswer, ErrClosed, ErrMismatch, ErrNodeTaken, luascripts.ErrServer} {
 		if err == nil || errors.Is(err, own) {
 			return err
 		}

@@ -55,6 +55,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 		}
 		t.writers = append(t.writers, w)
 	}
+	t.respond()
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	t.work.Go(func() { t.every(o.FlushInterval, t.flush) })
 	t.work.Go(func() { t.every(o.Lease/3, t.renew) })

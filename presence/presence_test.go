@@ -97,9 +97,10 @@ func TestRemoveAndLeaveAll(t *testing.T) {
 			t.Errorf("remove: %d, %v", r, err)
 		}
 		for name, call := range map[string]func() (presence.Revision, error){
-			"twice":           func() (presence.Revision, error) { return n.Remove(t.Context(), "one", c) },
-			"unknown room":    func() (presence.Revision, error) { return n.Remove(t.Context(), "nowhere", c) },
-			"unknown channel": func() (presence.Revision, error) { return n.Remove(t.Context(), "one", "no!1") },
+			"twice":             func() (presence.Revision, error) { return n.Remove(t.Context(), "one", c) },
+			"unknown room":      func() (presence.Revision, error) { return n.Remove(t.Context(), "nowhere", c) },
+			"unknown channel":   func() (presence.Revision, error) { return n.Remove(t.Context(), "one", n.Layer.NodeID()+"!zz") },
+			"no channel at all": func() (presence.Revision, error) { return n.Remove(t.Context(), "one", "x") },
 		} {
 			if r, err := call(); err != nil || r != 0 {
 				t.Errorf("remove %s: %d, %v", name, r, err)
@@ -190,8 +191,8 @@ func TestBadInputIsRefusedBeforeRedisIsAsked(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if _, _, err := n.Add(t.Context(), "r", "elsewhere!1", presence.Member{}); !errors.Is(err, presence.ErrUnknownChannel) {
-			t.Errorf("channel of another node: %v", err)
+		if _, _, err := n.Add(t.Context(), "r", "nobody", presence.Member{}); !errors.Is(err, presence.ErrUnknownChannel) {
+			t.Errorf("no channel's name: %v", err)
 		}
 	})
 }

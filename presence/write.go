@@ -11,14 +11,21 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// Add records that a channel of this node is in a room, and makes it a member
-// of the group of that name. When it returns, the channel gets what is sent to
+// Add records that a channel is in a room, and makes it a member of the group
+// of that name. Of a channel on another node, that node is asked, as by Update,
+// Remove and LeaveAll: they return ErrUnknownChannel where the node is gone, and
+// ErrNoAnswer where it is silent. When it returns, the channel gets what is sent to
 // the room. Where it is in the room already as the same user, nothing changes
 // but its last seen; as another user, it changes over in one step. The info of
 // a presence is changed by Update alone.
 func (t *Tracker) Add(ctx context.Context, room, channel string, m Member) (Presence, Revision, error) {
 	if err := t.checkAdd(room, m); err != nil {
 		return Presence{}, 0, err
+	}
+	if t.isElsewhere(channel) {
+		var a added
+		err := t.ask(ctx, opAdd, call{Room: room, Channel: channel, User: m.User, Info: m.Info}, &a)
+		return a.Presence, a.Revision, opError("add", room, channel, err)
 	}
 	short, err := t.short(channel)
 	if err != nil {
@@ -98,7 +105,7 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Pre
 	return presenceOf(room, e.channel, record), Revision(result.Revision), nil
 }
 
-// Update changes the info of a presence of this node. It is a change of its own
+// Update changes the info of a presence. It is a change of its own
 // kind, neither a departure nor an arrival.
 func (t *Tracker) Update(ctx context.Context, room, channel string, info []byte) (Revision, error) {
 	if err := checkRoom(room); err != nil {
@@ -106,6 +113,11 @@ func (t *Tracker) Update(ctx context.Context, room, channel string, info []byte)
 	}
 	if err := t.checkInfo(info); err != nil {
 		return 0, err
+	}
+	if t.isElsewhere(channel) {
+		var revision Revision
+		err := t.ask(ctx, opUpdate, call{Room: room, Channel: channel, Info: info}, &revision)
+		return revision, opError("update", room, channel, err)
 	}
 	short, err := t.short(channel)
 	if err != nil {
@@ -137,13 +149,22 @@ func (t *Tracker) Remove(ctx context.Context, room, channel string) (Revision, e
 	if err := checkRoom(room); err != nil {
 		return 0, err
 	}
+	if t.isElsewhere(channel) {
+		var revision Revision
+		err := t.ask(ctx, opRemove, call{Room: room, Channel: channel, Reason: RemovedByOther}, &revision)
+		return revision, opError("remove", room, channel, err)
+	}
+	return t.removeOne(ctx, room, channel, Left)
+}
+
+func (t *Tracker) removeOne(ctx context.Context, room, channel string, why Reason) (Revision, error) {
 	e := t.own(channel)
 	if e == nil {
 		return 0, nil
 	}
 	e.op.Lock()
 	defer t.ledger.unlock(e)
-	revisions, err := t.remove(ctx, e, []string{room}, Left)
+	revisions, err := t.remove(ctx, e, []string{room}, why)
 	return revisions[room], opError("remove", room, channel, err)
 }
 
@@ -152,6 +173,11 @@ func (t *Tracker) Remove(ctx context.Context, room, channel string) (Revision, e
 // that it has left. It does nothing for a channel without presences. What could
 // not be written is tried again in the background.
 func (t *Tracker) LeaveAll(ctx context.Context, channel string, why Reason) (map[string]Revision, error) {
+	if t.isElsewhere(channel) {
+		var revisions map[string]Revision
+		err := t.ask(ctx, opLeaveAll, call{Channel: channel, Reason: why}, &revisions)
+		return revisions, opError("leave all", "", channel, err)
+	}
 	e := t.own(channel)
 	if e == nil {
 		return nil, nil

@@ -1,0 +1,41 @@
+package groups
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// member is the body of the requests to add to a group and to discard from it.
+type member struct {
+	Group   string `json:"group"`
+	Channel string `json:"channel"`
+}
+
+const (
+	opGroupAdd     = "group.add"
+	opGroupDiscard = "group.discard"
+)
+
+// respondToGroups has the node do for others what it does for itself.
+func (l *Layer) respondToGroups() {
+	on := func(op string, do func(context.Context, string, string) error) {
+		l.Respond(op, func(ctx context.Context, body []byte) (any, error) {
+			var m member
+			if err := json.Unmarshal(body, &m); err != nil {
+				return nil, err
+			}
+			if _, err := l.local(m.Channel); err != nil {
+				return nil, err // never passed on
+			}
+			return nil, do(ctx, m.Group, m.Channel)
+		})
+	}
+	on(opGroupAdd, l.GroupAdd)
+	on(opGroupDiscard, l.GroupDiscard)
+}
+
+// isOwn tells whether a channel's name is of this node, open or not.
+func (l *Layer) isOwn(channel string) bool {
+	node, _, ok := SplitChannel(channel)
+	return ok && node == l.opts.NodeID
+}

@@ -1,0 +1,269 @@
+package groups
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const (
+	askTimeout = 5 * time.Second // where the caller's context has no deadline
+	maxAnswers = 256             // requests that a node works on at a time
+)
+
+// request asks the node that holds a channel to do something with it.
+type request struct {
+	ID      uint64          `json:"id"`
+	From    string          `json:"from"` // the node to answer
+	Op      string          `json:"op"`
+	Timeout int64           `json:"timeout"` // ms
+	Body    json.RawMessage `json:"body"`
+}
+
+// answer is what became of a request.
+type answer struct {
+	ID    uint64          `json:"id"`
+	Body  json.RawMessage `json:"body,omitempty"`
+	Error *remoteError    `json:"error,omitempty"`
+}
+
+// remoteError carries an error so that errors.Is and errors.As find on the
+// asking node what they would have found on the answering one.
+type remoteError struct {
+	Kind    string        `json:"kind"` // the text of the sentinel that it wraps
+	Text    string        `json:"text"`
+	Invalid *InvalidError `json:"invalid,omitempty"`
+}
+
+// Responder does what another node asks for, and returns what to answer.
+type Responder func(ctx context.Context, body []byte) (any, error)
+
+// requests are those under way, of this node and to it.
+type requests struct {
+	mu         sync.Mutex
+	last       uint64
+	waiting    map[uint64]chan answer
+	responders map[string]Responder
+	sentinels  []error
+	slots      chan struct{}
+	work       sync.WaitGroup
+	closed     bool
+}
+
+func newRequests() *requests {
+	return &requests{
+		waiting:    make(map[uint64]chan answer),
+		responders: make(map[string]Responder),
+		sentinels:  []error{ErrUnknownChannel, ErrClosed, ErrUnavailable, ErrChannelClosed, luascripts.ErrNodeTaken, luascripts.ErrMismatch},
+		slots:      make(chan struct{}, maxAnswers),
+	}
+}
+
+// Respond has r called when another node asks for op. Errors that wrap one of
+// the given sentinels do so on the asking node as well, if it knows them too.
+func (l *Layer) Respond(op string, r Responder, sentinels ...error) {
+	l.requests.mu.Lock()
+	defer l.requests.mu.Unlock()
+	l.requests.responders[op] = r
+	for _, s := range sentinels {
+		if !slices.Contains(l.requests.sentinels, s) {
+			l.requests.sentinels = append(l.requests.sentinels, s)
+		}
+	}
+}
+
+// Ask has the node that holds a channel do op, and reads its answer into reply,
+// unless that is nil. It returns ErrUnknownChannel where that node is gone, and
+// ErrNoAnswer where none came in time.
+func (l *Layer) Ask(ctx context.Context, channel, op string, body, reply any) error {
+	node, _, ok := SplitChannel(channel)
+	if !ok {
+		return fmt.Errorf("%w: %q", ErrUnknownChannel, channel)
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+	}
+	deadline, _ := ctx.Deadline()
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	id, answered := l.requests.open()
+	defer l.requests.drop(id)
+	frame, err := json.Marshal(request{ID: id, From: l.opts.NodeID, Op: op, Timeout: time.Until(deadline).Milliseconds(), Body: raw})
+	if err != nil {
+		return err
+	}
+	heard, err := l.out.publish(ctx, l.store.Inbox(node), l.encodePeer(kindRequest, node, frame))
+	if err != nil {
+		return err
+	}
+	if heard == 0 {
+		return fmt.Errorf("%w: %q, its node is gone", ErrUnknownChannel, channel)
+	}
+	select {
+	case a := <-answered:
+		if a.Error != nil {
+			return l.requests.local(a.Error)
+		}
+		if reply == nil {
+			return nil
+		}
+		return json.Unmarshal(a.Body, reply)
+	case <-ctx.Done():
+		return fmt.Errorf("%w: node %q: %w", ErrNoAnswer, node, ctx.Err())
+	case <-l.done:
+		return ErrClosed
+	}
+}
+
+func (r *requests) open() (uint64, chan answer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last++
+	answered := make(chan answer, 1)
+	r.waiting[r.last] = answered
+	return r.last, answered
+}
+
+func (r *requests) drop(id uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.waiting, id)
+}
+
+// resolve hands an answer to who waits for it.
+func (r *requests) resolve(a answer) {
+	r.mu.Lock()
+	answered := r.waiting[a.ID]
+	delete(r.waiting, a.ID)
+	r.mu.Unlock()
+	if answered != nil {
+		answered <- a
+	}
+}
+
+// serve works on another node's request, in the background.
+func (l *Layer) serve(q request) {
+	r := l.requests
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		l.stats.refused.Add(1)
+		return // the asking node hears no answer, as from a node that is frozen
+	}
+	respond := r.responders[q.Op]
+	r.work.Go(func() {
+		defer func() { <-r.slots }()
+		timeout := min(max(time.Duration(q.Timeout)*time.Millisecond, time.Millisecond), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		a := answer{ID: q.ID}
+		body, err := l.respond(ctx, respond, q)
+		if err == nil {
+			a.Body, err = json.Marshal(body)
+		}
+		if err != nil {
+			a.Error = r.remote(err)
+		}
+		frame, err := json.Marshal(a)
+		if err == nil {
+			_, err = l.out.publish(ctx, l.store.Inbox(q.From), l.encodePeer(kindAnswer, q.From, frame))
+		}
+		if err != nil {
+			l.log.Warn("request not answered", zap.String("op", q.Op), zap.String("from", q.From), zap.Error(err))
+		}
+	})
+}
+
+func (l *Layer) respond(ctx context.Context, respond Responder, q request) (any, error) {
+	if respond == nil {
+		return nil, fmt.Errorf("rollcall: node %q cannot do %q", l.opts.NodeID, q.Op)
+	}
+	return respond(ctx, q.Body)
+}
+
+func (r *requests) remote(err error) *remoteError {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := &remoteError{Text: err.Error()}
+	errors.As(err, &e.Invalid)
+	for _, s := range r.sentinels {
+		if errors.Is(err, s) {
+			e.Kind = s.Error()
+			break
+		}
+	}
+	return e
+}
+
+// local is the error that another node answered, with the sentinel it wraps.
+func (r *requests) local(e *remoteError) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.Invalid != nil {
+		return e.Invalid
+	}
+	for _, s := range r.sentinels {
+		if s.Error() == e.Kind {
+			return &answeredError{text: e.Text, kind: s}
+		}
+	}
+	return &answeredError{text: e.Text}
+}
+
+// answeredError is an error of another node.
+type answeredError struct {
+	text string
+	kind error
+}
+
+func (e *answeredError) Error() string { return e.text }
+func (e *answeredError) Unwrap() error { return e.kind }
+
+// close waits for the requests of other nodes, and takes no more.
+func (r *requests) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.work.Wait()
+}
+
+// encodePeer frames what one node says to another.
+func (l *Layer) encodePeer(kind byte, _ string, body []byte) string {
+	return string([]byte{frameVersion, kind}) + string(body)
+}
+
+// peer reads what another node says to this one.
+func (l *Layer) peer(kind byte, body string) {
+	var err error
+	if kind == kindRequest {
+		var q request
+		if err = json.Unmarshal([]byte(body), &q); err == nil {
+			l.serve(q)
+		}
+	} else {
+		var a answer
+		if err = json.Unmarshal([]byte(body), &a); err == nil {
+			l.requests.resolve(a)
+		}
+	}
+	if err != nil {
+		l.malformed("inbox")
+	}
+}

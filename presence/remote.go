@@ -1,0 +1,73 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/rollcall-go/rollcall/groups"
+)
+
+// Operations on a channel that another node holds are asked of that node, whose
+// change handler is then called.
+const (
+	opAdd      = "presence.add"
+	opUpdate   = "presence.update"
+	opRemove   = "presence.remove"
+	opLeaveAll = "presence.leave_all"
+)
+
+// call is the body of a request. Info is sealed with the frame that carries it.
+type call struct {
+	Room    string `json:"room,omitempty"`
+	Channel string `json:"channel"`
+	User    string `json:"user,omitempty"`
+	Info    []byte `json:"info,omitempty"`
+	Reason  Reason `json:"reason,omitempty"`
+}
+
+// added is what adding returns.
+type added struct {
+	Presence Presence
+	Revision Revision
+}
+
+// isElsewhere tells whether another node holds a channel. A name that is no
+// channel's is nowhere.
+func (t *Tracker) isElsewhere(channel string) bool {
+	node, _, ok := groups.SplitChannel(channel)
+	return ok && node != t.layer.NodeID()
+}
+
+// respond has this node do for others what it does for itself.
+func (t *Tracker) respond() {
+	on := func(op string, do func(context.Context, call) (any, error)) {
+		t.layer.Respond(op, func(ctx context.Context, body []byte) (any, error) {
+			var c call
+			if err := json.Unmarshal(body, &c); err != nil {
+				return nil, err
+			}
+			if t.isElsewhere(c.Channel) {
+				return nil, ErrUnknownChannel // never passed on
+			}
+			return do(ctx, c)
+		}, ErrNotPresent)
+	}
+	on(opAdd, func(ctx context.Context, c call) (any, error) {
+		p, revision, err := t.Add(ctx, c.Room, c.Channel, Member{User: c.User, Info: c.Info})
+		return added{p, revision}, err
+	})
+	on(opUpdate, func(ctx context.Context, c call) (any, error) {
+		return t.Update(ctx, c.Room, c.Channel, c.Info)
+	})
+	on(opRemove, func(ctx context.Context, c call) (any, error) {
+		return t.removeOne(ctx, c.Room, c.Channel, c.Reason)
+	})
+	on(opLeaveAll, func(ctx context.Context, c call) (any, error) {
+		return t.LeaveAll(ctx, c.Channel, c.Reason)
+	})
+}
+
+// ask has another node do op, and reads its answer into reply.
+func (t *Tracker) ask(ctx context.Context, op string, c call, reply any) error {
+	return t.layer.Ask(ctx, c.Channel, op, c, reply)
+}
