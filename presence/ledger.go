@@ -90,14 +90,26 @@ func (e *entry) held(room string) (held, bool) {
 	return h, ok
 }
 
-func (e *entry) record(room string, h held) {
+// record notes a presence that was written, and returns what it replaces.
+func (e *entry) record(room string, h held) (old held, replaced bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.rooms == nil {
 		e.rooms = make(map[string]held, 1)
 	}
+	old, replaced = e.rooms[room]
 	e.rooms[room] = h
 	delete(e.evicted, room)
+	return old, replaced
+}
+
+// rewrite notes an update, unless the channel was pruned from the room since.
+func (e *entry) rewrite(room string, h held) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.rooms[room]; ok {
+		e.rooms[room] = h
+	}
 }
 
 // erase forgets a room, and returns what was held there.

@@ -68,7 +68,7 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Pre
 	if err != nil {
 		return Presence{}, 0, err
 	}
-	before, present := e.held(room)
+	_, present := e.held(room)
 	undo := func() {
 		t.rooms.release(local)
 		if !present {
@@ -92,14 +92,19 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Pre
 	} else {
 		record.JoinedAt = result.Revision / 1000
 	}
-	e.record(room, held{member: Member{User: record.User, Info: record.Info}, revision: Revision(result.Revision), room: local})
-	e.leaving.Store(false)
-	if present {
-		t.rooms.release(before.room) // one hold is enough
+	m = Member{User: record.User, Info: record.Info}
+	if old, ok := e.record(room, held{member: m, revision: Revision(result.Revision), room: local}); ok {
+		t.rooms.release(old.room) // one hold is enough
 	}
-	// The connection may have been lost since the group was joined: only a
-	// subscription that stands now is sure to hear what comes next.
-	if err := local.listening.Wait(ctx); err != nil {
+	e.leaving.Store(false)
+	// The connection may have been lost since, or a prune that came just before
+	// has taken the channel out of the group: it must be a member now.
+	if err := t.layer.GroupAdd(ctx, room, e.channel); err != nil {
+		if !present {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+			defer cancel()
+			_, _ = t.remove(ctx, e, []string{room}, Left) // the first error says why
+		}
 		return Presence{}, 0, unavailable(err)
 	}
 	return presenceOf(room, e.channel, record), Revision(result.Revision), nil
@@ -139,7 +144,7 @@ func (t *Tracker) Update(ctx context.Context, room, channel string, info []byte)
 		return 0, opError("update", room, channel, ErrNotPresent)
 	}
 	h.member.Info, h.revision = info, Revision(results[0].Revision)
-	e.record(room, h)
+	e.rewrite(room, h)
 	return h.revision, nil
 }
 
