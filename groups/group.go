@@ -79,7 +79,7 @@ func (g *group) audience() ([]*Channel, []Listener) {
 
 // Frame implements bus.Listener.
 func (g *group) Frame(data string) {
-	kind, body, err := frameKind(data)
+	kind, body, err := openFrame(g.layer.opts.sealer, g, data)
 	members, listeners := g.audience()
 	switch {
 	case err == nil && kind == kindEvent:
@@ -96,7 +96,7 @@ func (g *group) Frame(data string) {
 			_ = c.deliver(&m) // a full mailbox is counted there
 		}
 	default:
-		g.layer.malformed(g.name)
+		g.layer.dropped(g.name, err)
 	}
 }
 

@@ -61,7 +61,7 @@ func New(ctx context.Context, client redis.UniversalClient, opts *Options) (*Lay
 		opts:     o,
 		store:    store,
 		bus:      bus.New(client, bus.Options{Linger: o.Linger, KeepAlive: keepAlive, Logger: log}),
-		out:      newPublisher(store),
+		out:      newPublisher(store, o.sealer),
 		log:      log,
 		channels: make(map[string]*Channel),
 		groups:   make(map[string]*group),

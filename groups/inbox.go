@@ -6,14 +6,14 @@ type inbox Layer
 // Frame implements bus.Listener.
 func (i *inbox) Frame(data string) {
 	l := (*Layer)(i)
-	kind, body, err := frameKind(data)
+	kind, body, err := openFrame(l.opts.sealer, i, data)
 	switch {
 	case err == nil && (kind == kindRequest || kind == kindAnswer):
 		l.peer(kind, body)
 	case err == nil && kind == kindDirect:
 		l.direct(body)
 	default:
-		l.malformed("inbox")
+		l.dropped("inbox", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/rollcall-go/rollcall/internal/seal"
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
@@ -48,8 +49,18 @@ type Options struct {
 	// channel has left. Defaults to 5 s.
 	Linger time.Duration
 
+	// Keys encrypt what goes over the bus and the infos of presences, with
+	// AES-GCM: the first key seals, every key opens. A key has 16, 24 or 32
+	// random bytes. All processes of a fleet need them; docs/encryption.md
+	// tells how to replace one. Messages in clear are dropped, as are sealed
+	// ones where there are no keys. The names of rooms, channels and users
+	// are not encrypted, nor are counts. Defaults to none: no encryption.
+	Keys [][]byte
+
 	// Logger defaults to none.
 	Logger *zap.Logger
+
+	sealer *seal.Sealer // made of Keys
 }
 
 // DefaultPrefix begins every key where Options.Prefix is empty.
@@ -86,7 +97,13 @@ func (o *Options) withDefaults() (Options, error) {
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
-	return c, c.validate()
+	if err := c.validate(); err != nil {
+		return c, err
+	}
+	var err error
+	c.sealer, err = seal.New(c.Keys)
+	c.Keys = nil // the sealer has them; what is not here is not printed
+	return c, err
 }
 
 func (o *Options) validate() error {

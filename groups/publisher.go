@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/internal/commit"
+	"github.com/rollcall-go/rollcall/internal/seal"
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
@@ -16,10 +17,12 @@ const (
 	publishTimeout = 5 * time.Second
 )
 
-// publisher sends frames: at once when idle, in a pipeline when busy.
+// publisher sends frames, sealed where there are keys: at once when idle, in a
+// pipeline when busy.
 type publisher struct {
-	store *luascripts.Store
-	queue *commit.Queue[*outgoing]
+	store  *luascripts.Store
+	sealer *seal.Sealer
+	queue  *commit.Queue[*outgoing]
 
 	mu     sync.RWMutex
 	closed bool
@@ -33,8 +36,8 @@ type outgoing struct {
 	done  chan error
 }
 
-func newPublisher(store *luascripts.Store) *publisher {
-	p := &publisher{store: store}
+func newPublisher(store *luascripts.Store, sealer *seal.Sealer) *publisher {
+	p := &publisher{store: store, sealer: sealer}
 	p.queue = commit.NewQueue(func(pending []*outgoing) int { return min(len(pending), maxPublish) }, p.flush)
 	return p
 }
@@ -44,7 +47,7 @@ func (p *publisher) publish(ctx context.Context, topic, frame string) (heard int
 	if err := ctx.Err(); err != nil {
 		return 0, unavailable(err)
 	}
-	o := &outgoing{ctx: ctx, topic: topic, frame: frame, done: make(chan error, 1)}
+	o := &outgoing{ctx: ctx, topic: topic, frame: sealFrame(p.sealer, topic, frame), done: make(chan error, 1)}
 	p.mu.RLock()
 	if p.closed {
 		p.mu.RUnlock()

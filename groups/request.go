@@ -104,7 +104,7 @@ func (l *Layer) Ask(ctx context.Context, channel, op string, body, reply any) er
 	if err != nil {
 		return err
 	}
-	heard, err := l.out.publish(ctx, l.store.Inbox(node), l.encodePeer(kindRequest, node, frame))
+	heard, err := l.out.publish(ctx, l.store.Inbox(node), encodePeer(kindRequest, frame))
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (l *Layer) serve(q request) {
 		}
 		frame, err := json.Marshal(a)
 		if err == nil {
-			_, err = l.out.publish(ctx, l.store.Inbox(q.From), l.encodePeer(kindAnswer, q.From, frame))
+			_, err = l.out.publish(ctx, l.store.Inbox(q.From), encodePeer(kindAnswer, frame))
 		}
 		if err != nil {
 			l.log.Warn("request not answered", zap.String("op", q.Op), zap.String("from", q.From), zap.Error(err))
@@ -245,7 +245,7 @@ func (r *requests) close() {
 }
 
 // encodePeer frames what one node says to another.
-func (l *Layer) encodePeer(kind byte, _ string, body []byte) string {
+func encodePeer(kind byte, body []byte) string {
 	return string([]byte{frameVersion, kind}) + string(body)
 }
 

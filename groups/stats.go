@@ -11,11 +11,12 @@ type Stats struct {
 	Overflowed     uint64 // messages for a full mailbox
 	UnknownChannel uint64 // messages for a channel that is not open here
 	Malformed      uint64 // frames that could not be read
+	Unopened       uint64 // frames that Options.Keys do not open, in clear where there are keys
 	Refused        uint64 // requests of other nodes, too many at a time
 }
 
 type stats struct {
-	overflowed, unknown, malformed, refused atomic.Uint64
+	overflowed, unknown, malformed, unopened, refused atomic.Uint64
 }
 
 // Stats returns the counters of this node.
@@ -24,6 +25,7 @@ func (l *Layer) Stats() Stats {
 		Overflowed:     l.stats.overflowed.Load(),
 		UnknownChannel: l.stats.unknown.Load(),
 		Malformed:      l.stats.malformed.Load(),
+		Unopened:       l.stats.unopened.Load(),
 		Refused:        l.stats.refused.Load(),
 	}
 }
