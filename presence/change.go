@@ -2,7 +2,6 @@ package presence
 
 import (
 	"slices"
-	"time"
 
 	"github.com/rollcall-go/rollcall/luascripts"
 )
@@ -19,6 +18,7 @@ const (
 	Pruned         Reason = 'p' // pruned by hand, with an age of the caller's
 	Switched       Reason = 's' // its channel has another user now
 	Drained        Reason = 'x' // its node was closed
+	Unknown        Reason = '?' // a view has missed why
 )
 
 func (r Reason) String() string {
@@ -70,16 +70,13 @@ type Eviction struct {
 	Reason  Reason
 }
 
-func presenceOf(room, channel string, r luascripts.Record) Presence {
-	return Presence{Room: room, Channel: channel, User: r.User, Info: r.Info, JoinedAt: time.UnixMilli(r.JoinedAt)}
-}
-
 func countsOf(h luascripts.Header) Counts {
 	return Counts{Presences: h.Presences, Users: h.Users, Anonymous: h.Anonymous, Revision: Revision(h.Revision)}
 }
 
-func (c *Change) add(it luascripts.Item) {
-	p := presenceOf(c.Room, it.Channel, it.Record)
+// note puts what an event did to one presence into a change.
+func (r *Reader) note(c *Change, it luascripts.Item) {
+	p := r.presenceOf(c.Room, it.Channel, it.Record)
 	switch it.Kind {
 	case luascripts.Added:
 		c.Added = append(c.Added, p)
@@ -91,17 +88,17 @@ func (c *Change) add(it luascripts.Item) {
 }
 
 // bulkChange returns an event as one change.
-func bulkChange(e luascripts.RoomEvent) Change {
+func (r *Reader) bulkChange(e luascripts.RoomEvent) Change {
 	c := Change{Room: e.Room, Counts: countsOf(e.Header), UsersCame: e.Came, UsersWent: e.Went, Bulk: true}
 	for _, it := range e.Items {
-		c.add(it)
+		r.note(&c, it)
 	}
 	return c
 }
 
 // singleChanges returns an event as a change for each presence, in order. A user
 // who came or went is told with the first presence of that user.
-func singleChanges(e luascripts.RoomEvent) []Change {
+func (r *Reader) singleChanges(e luascripts.RoomEvent) []Change {
 	var changes []Change
 	came, went := slices.Clone(e.Came), slices.Clone(e.Went)
 	for i, it := range e.Items {
@@ -110,7 +107,7 @@ func singleChanges(e luascripts.RoomEvent) []Change {
 			changes = append(changes, Change{Room: e.Room, Counts: countsOf(e.Header)})
 		}
 		c := &changes[len(changes)-1]
-		c.add(it)
+		r.note(c, it)
 		if it.Kind == luascripts.Added && cut(&came, it.Record.User) {
 			c.UsersCame = append(c.UsersCame, it.Record.User)
 		}

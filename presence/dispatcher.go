@@ -104,11 +104,11 @@ func (d *dispatcher) wait(ctx context.Context) error {
 }
 
 // mergeBulk returns the events of a sweep as one change for each room.
-func mergeBulk(events []luascripts.RoomEvent) []Change {
+func (r *Reader) mergeBulk(events []luascripts.RoomEvent) []Change {
 	var changes []Change
 	at := make(map[string]int)
 	for _, e := range events {
-		c := bulkChange(e)
+		c := r.bulkChange(e)
 		i, ok := at[e.Room]
 		if !ok {
 			at[e.Room] = len(changes)

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -10,30 +11,48 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/seal"
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 // Reader asks Redis who is where. It opens no subscriber connection. It is safe
 // for concurrent use and needs no closing.
 type Reader struct {
-	store *luascripts.Store
+	store  *luascripts.Store
+	sealer *seal.Sealer
 }
 
-// NewReader returns a Reader of the data under a prefix, "" for the default. It
-// refuses a server that rollcall cannot use.
-func NewReader(ctx context.Context, client redis.UniversalClient, prefix string) (*Reader, error) {
-	if prefix == "" {
-		prefix = groups.DefaultPrefix
+// ReaderOptions are those of the layers whose data a Reader reads. The zero
+// value of each field is its default.
+type ReaderOptions struct {
+	// Prefix begins every key in Redis. Defaults to groups.DefaultPrefix.
+	Prefix string
+
+	// Keys open the infos of presences, as groups.Options.Keys do. Who needs
+	// no infos needs no keys: see Presence.Unopened. Defaults to none.
+	Keys [][]byte
+}
+
+// NewReader returns a Reader. It refuses a server that rollcall cannot use. nil
+// options mean defaults.
+func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOptions) (*Reader, error) {
+	var o ReaderOptions
+	if opts != nil {
+		o = *opts
 	}
-	keys, err := luascripts.NewKeys(prefix, 1)
+	names, err := luascripts.NewKeys(cmp.Or(o.Prefix, groups.DefaultPrefix), 1)
 	if err != nil {
 		return nil, err
 	}
-	store, err := luascripts.Open(ctx, client, keys)
+	sealer, err := seal.New(o.Keys)
+	if err != nil {
+		return nil, err
+	}
+	store, err := luascripts.Open(ctx, client, names)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return &Reader{store: store}, nil
+	return &Reader{store: store, sealer: sealer}, nil
 }
 
 // Store is the state in Redis that the Reader reads.
@@ -42,7 +61,7 @@ func (r *Reader) Store() *luascripts.Store { return r.store }
 // Report returns the changes that prune made. A Tracker also calls its change
 // handler with them.
 func (r *Reader) Report(events []luascripts.RoomEvent) []Change {
-	return mergeBulk(events)
+	return r.mergeBulk(events)
 }
 
 // Snapshot is the exact membership of a room at one revision.
@@ -50,6 +69,8 @@ type Snapshot struct {
 	Room      string
 	Presences []Presence // by channel; LastSeen is zero
 	Counts    Counts
+
+	header luascripts.Header
 }
 
 // Users returns the distinct users of the snapshot, sorted.
@@ -80,14 +101,14 @@ func (r *Reader) Snapshot(ctx context.Context, room string) (Snapshot, error) {
 			if err != nil {
 				return Snapshot{}, opError("snapshot", room, "", err)
 			}
-			s.Counts = countsOf(h)
+			s.header, s.Counts = h, countsOf(h)
 			continue
 		}
 		record, err := luascripts.DecodeRecord(value)
 		if err != nil {
 			return Snapshot{}, opError("snapshot", room, channel, err)
 		}
-		s.Presences = append(s.Presences, presenceOf(room, channel, record))
+		s.Presences = append(s.Presences, r.presenceOf(room, channel, record))
 	}
 	slices.SortFunc(s.Presences, func(a, b Presence) int { return strings.Compare(a.Channel, b.Channel) })
 	return s, nil

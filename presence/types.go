@@ -18,6 +18,9 @@ type Presence struct {
 	Info     []byte
 	JoinedAt time.Time // by Redis's clock
 	LastSeen time.Time // by Redis's clock; zero where a call does not read it
+	// Unopened tells that there is an info, which is withheld, as the keys of
+	// this process do not open it or it is in clear where there are keys.
+	Unopened bool
 }
 
 // Revision numbers the changes of a room. It rises with every change, by one

@@ -79,7 +79,7 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Pre
 		undo()
 		return Presence{}, 0, unavailable(err)
 	}
-	op := luascripts.Op{Action: luascripts.Add, Room: room, Short: e.short, Record: luascripts.Record{User: m.User, Info: m.Info}}
+	op := luascripts.Op{Action: luascripts.Add, Room: room, Short: e.short, Record: t.seal(room, e.channel, m)}
 	results, err := t.writer(room).do(ctx, op)
 	if err != nil {
 		undo()
@@ -92,7 +92,10 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Pre
 	} else {
 		record.JoinedAt = result.Revision / 1000
 	}
-	m = Member{User: record.User, Info: record.Info}
+	p := t.presenceOf(room, e.channel, record)
+	if !p.Unopened { // else what the caller says is the best there is to add again
+		m = Member{User: p.User, Info: p.Info}
+	}
 	if old, ok := e.record(room, held{member: m, revision: Revision(result.Revision), room: local}); ok {
 		t.rooms.release(old.room) // one hold is enough
 	}
@@ -107,11 +110,12 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Pre
 		}
 		return Presence{}, 0, unavailable(err)
 	}
-	return presenceOf(room, e.channel, record), Revision(result.Revision), nil
+	return p, Revision(result.Revision), nil
 }
 
-// Update changes the info of a presence. It is a change of its own
-// kind, neither a departure nor an arrival.
+// Update changes the info of a presence. It is a change of its own kind, neither
+// a departure nor an arrival. The same info again changes nothing, unless there
+// are keys: it is then sealed anew, which is a change.
 func (t *Tracker) Update(ctx context.Context, room, channel string, info []byte) (Revision, error) {
 	if err := checkRoom(room); err != nil {
 		return 0, err
@@ -135,7 +139,8 @@ func (t *Tracker) Update(ctx context.Context, room, channel string, info []byte)
 		return 0, opError("update", room, channel, ErrNotPresent)
 	}
 	results, err := t.writer(room).do(ctx, luascripts.Op{
-		Action: luascripts.Update, Room: room, Short: short, Record: luascripts.Record{Info: info},
+		Action: luascripts.Update, Room: room, Short: short,
+		Record: t.seal(room, channel, Member{User: h.member.User, Info: info}),
 	})
 	if err != nil {
 		return 0, opError("update", room, channel, err)

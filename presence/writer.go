@@ -202,7 +202,7 @@ func (w *writer) refuse(batch []*write, err error) {
 // added for callers who were told that it failed.
 func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 	for _, e := range reply.Events {
-		for _, c := range singleChanges(e) {
+		for _, c := range w.tracker.singleChanges(e) {
 			w.tracker.changes.post(c)
 		}
 	}
@@ -257,7 +257,7 @@ func (w *writer) settleLater() {
 		return
 	}
 	t := w.tracker
-	t.work.Go(func() {
+	t.spawn(func() {
 		defer w.settling.Store(false)
 		ticker := time.NewTicker(settleEvery)
 		defer ticker.Stop()
