@@ -37,9 +37,9 @@ func (s *Store) Register(ctx context.Context, shard int, r Registration) (incarn
 	}
 	switch word, value, _ := strings.Cut(err.Error(), " "); word {
 	case "SCHEMA":
-		return "", fmt.Errorf("%w: this is schema %d, the data is schema %s", ErrMismatch, SchemaVersion, value)
+		return "", schemaMismatch(value)
 	case "SHARDS":
-		return "", fmt.Errorf("%w: configured for %d shards, the data has %s", ErrMismatch, s.Shards(), value)
+		return "", s.shardsMismatch(value)
 	case "TAKEN":
 		return "", fmt.Errorf("%w: %q", ErrNodeTaken, r.Node)
 	}

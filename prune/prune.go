@@ -88,10 +88,17 @@ func (p *Pruner) Presences(ctx context.Context) ([]presence.Change, error) {
 // PresencesOlderThan is Presences with an age of the caller's, and the reason
 // presence.Pruned. The age must be at least a millisecond.
 func (p *Pruner) PresencesOlderThan(ctx context.Context, age time.Duration) ([]presence.Change, error) {
-	if age < time.Millisecond {
-		return nil, &presence.InvalidError{Field: "age", Value: age.String(), Reason: "less than a millisecond"}
+	if err := checkAge(age); err != nil {
+		return nil, err
 	}
 	return p.sweep(ctx, age, presence.Pruned)
+}
+
+func checkAge(age time.Duration) error {
+	if age < time.Millisecond {
+		return &presence.InvalidError{Field: "age", Value: age.String(), Reason: "less than a millisecond"}
+	}
+	return nil
 }
 
 func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reason) ([]presence.Change, error) {
@@ -123,10 +130,7 @@ func (p *Pruner) sweepShard(ctx context.Context, shard int, age time.Duration, w
 			}
 			continue
 		}
-		limit := age
-		if limit == 0 {
-			limit = cmp.Or(row.MaxAge, presence.DefaultMaxAge) // its row may be lost
-		}
+		limit := maxAge(age, row)
 		for {
 			stale, err := p.store.Stale(ctx, shard, row.Node, now.Add(-limit))
 			if err != nil {
@@ -145,6 +149,11 @@ func (p *Pruner) sweepShard(ctx context.Context, shard int, age time.Duration, w
 		}
 	}
 	return events, nil
+}
+
+// maxAge is the caller's age, or, where that is 0, the node's own.
+func maxAge(age time.Duration, row luascripts.NodeRow) time.Duration {
+	return cmp.Or(age, row.MaxAge, presence.DefaultMaxAge) // its row may be lost
 }
 
 // Rooms deletes the rooms that have no presences, and returns their names, also

@@ -1,0 +1,34 @@
+package luascripts
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+)
+
+// Check returns ErrMismatch where the data in Redis was written by another
+// version or with another number of shards, for those that do not Register.
+// Where nothing was written yet, anything fits.
+func (s *Store) Check(ctx context.Context) error {
+	for shard := range s.Shards() {
+		meta, err := s.client.HMGet(ctx, s.Meta(shard), "schema", "shards").Result()
+		if err != nil {
+			return err
+		}
+		if schema, ok := meta[0].(string); ok && schema != strconv.Itoa(SchemaVersion) {
+			return schemaMismatch(schema)
+		}
+		if shards, ok := meta[1].(string); ok && shards != strconv.Itoa(s.Shards()) {
+			return s.shardsMismatch(shards)
+		}
+	}
+	return nil
+}
+
+func schemaMismatch(found string) error {
+	return fmt.Errorf("%w: this is schema %d, the data is schema %s", ErrMismatch, SchemaVersion, found)
+}
+
+func (s *Store) shardsMismatch(found string) error {
+	return fmt.Errorf("%w: configured for %d shards, the data has %s", ErrMismatch, s.Shards(), found)
+}

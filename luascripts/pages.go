@@ -1,0 +1,89 @@
+package luascripts
+
+import (
+	"context"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// AllStale iterates over the channels of a node that were last seen before a
+// time, with all of their rooms. Unlike Stale it goes on to the next page though
+// nobody prunes this one. A channel that is seen meanwhile may come or not.
+func (s *Store) AllStale(ctx context.Context, shard int, node string, before time.Time) iter.Seq2[Stale, error] {
+	return func(yield func(Stale, error) bool) {
+		for shorts, err := range s.pages(ctx, s.Presences(shard, node), before) {
+			var entries []any
+			if err == nil {
+				entries, err = s.client.HMGet(ctx, s.Index(shard, node), shorts...).Result()
+			}
+			if err != nil {
+				yield(Stale{}, err)
+				return
+			}
+			for i, short := range shorts {
+				entry, _ := entries[i].(string)
+				if !yield(Stale{Short: short, Rooms: indexRooms(entry)}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// AllEmptyRooms iterates over the rooms of a shard without presences that
+// became so before a time. Unlike EmptyRooms it goes on to the next page.
+func (s *Store) AllEmptyRooms(ctx context.Context, shard int, before time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for rooms, err := range s.pages(ctx, s.Empty(shard), before) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, room := range rooms {
+				if !yield(room, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// pages reads a sorted set whose scores are times, up to one of them, in steps.
+//
+// A page begins at the last score of the one before, less its members that were
+// read already: by rank alone, a member would be skipped for each that leaves
+// the set meanwhile. Times only move on, beyond the range, so it ends.
+func (s *Store) pages(ctx context.Context, key string, before time.Time) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		from, read := "-inf", int64(0)
+		for {
+			page, err := s.client.ZRangeByScoreWithScores(ctx, key, &redis.ZRangeBy{
+				Min: from, Max: "(" + strconv.FormatInt(before.UnixMilli(), 10), Offset: read, Count: MaxSweep,
+			}).Result()
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(page) == 0 {
+				return
+			}
+			last := page[len(page)-1].Score
+			if text := strconv.FormatFloat(last, 'f', -1, 64); text != from {
+				from, read = text, 0
+			}
+			members := make([]string, len(page))
+			for i, z := range page {
+				members[i], _ = z.Member.(string)
+				if z.Score == last {
+					read++
+				}
+			}
+			if !yield(members, nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package prune_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/luascripts"
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/prune"
+)
+
+// ageAll makes channels look as if they were seen in one write a while ago.
+func ageAll(t *testing.T, n *node, channels []*groups.Channel, ago time.Duration) {
+	t.Helper()
+	client := n.Store().Client()
+	now, err := client.Time(t.Context()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := make([]redis.Z, len(channels))
+	for i, c := range channels {
+		_, short, _ := groups.SplitChannel(c.Name())
+		members[i] = redis.Z{Score: float64(now.Add(-ago).UnixMilli()), Member: short}
+	}
+	if err := client.ZAdd(t.Context(), n.Store().Presences(0, n.layer.NodeID()), members...).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		short, long := newNode(t, s, time.Minute), newNode(t, s, time.Hour)
+		const pages = 2*luascripts.MaxSweep + 50
+		var together, apart []*groups.Channel
+		for i := range pages {
+			together = append(together, short.add(t, "crowd", fmt.Sprint("user", i)))
+		}
+		for i := range pages {
+			apart = append(apart, short.add(t, "hall", fmt.Sprint("guest", i%10)))
+		}
+		ageAll(t, short, together, 2*time.Minute) // more than a page has one time
+		for i, c := range apart {
+			age(t, short, c, 61*time.Second+time.Duration(i)*time.Millisecond)
+		}
+		short.add(t, "hall", "guest3") // stays, so that guest3 does not go
+		short.add(t, "fresh", "ana")
+		ageAll(t, long, []*groups.Channel{long.add(t, "long", "ben")}, 2*time.Minute)
+		both := short.add(t, "mixed", "")
+		if _, _, err := short.Add(t.Context(), "crowd", both.Name(), presence.Member{User: "user0"}); err != nil {
+			t.Fatal(err)
+		}
+		age(t, short, both, time.Hour)
+
+		stale, err := short.pruner.Stale(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := long.pruner.Stale(t.Context(), 0)
+		if err != nil || !reflect.DeepEqual(stale, again) {
+			t.Errorf("a second look differs, %v", err)
+		}
+		if counts, err := short.CountsOf(t.Context(), "crowd", "hall", "mixed"); err != nil ||
+			counts[0].Presences != pages+1 || counts[1].Presences != pages+1 || counts[2].Presences != 1 {
+			t.Errorf("a look changed %+v, %v", counts, err)
+		}
+
+		changes, err := short.pruner.Presences(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		did := map[string]prune.StaleRoom{}
+		for _, c := range changes {
+			r := prune.StaleRoom{Room: c.Room, Users: c.UsersWent, Left: c.Counts.Presences}
+			for _, d := range c.Removed {
+				r.Channels = append(r.Channels, d.Channel)
+			}
+			slices.Sort(r.Channels)
+			slices.Sort(r.Users)
+			did[c.Room] = r
+		}
+		if rooms := slices.Sorted(maps.Keys(did)); fmt.Sprint(rooms) != "[crowd hall mixed]" || len(stale) != len(rooms) {
+			t.Fatalf("rooms %v, told of %d", rooms, len(stale))
+		}
+		for _, told := range stale {
+			if !reflect.DeepEqual(told, did[told.Room]) {
+				t.Errorf("told %d channels, users %q, %d left of %q; did %d, %q, %d", len(told.Channels), told.Users, told.Left,
+					told.Room, len(did[told.Room].Channels), did[told.Room].Users, did[told.Room].Left)
+			}
+		}
+		if stale, err := short.pruner.Stale(t.Context(), 0); err != nil || len(stale) != 0 {
+			t.Errorf("after the sweep %+v, %v", stale, err)
+		}
+	})
+}
+
+func TestStaleTakesAnAgeOfTheCallers(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, time.Minute)
+		c := n.add(t, "lobby", "ana")
+		age(t, n, c, 10*time.Second)
+		for _, bad := range []time.Duration{-time.Second, time.Microsecond} {
+			var invalid *presence.InvalidError
+			if _, err := n.pruner.Stale(t.Context(), bad); !errors.As(err, &invalid) {
+				t.Errorf("age %v: %v", bad, err)
+			}
+		}
+		for age, want := range map[time.Duration]int{0: 0, 20 * time.Second: 0, 5 * time.Second: 1} {
+			if stale, err := n.pruner.Stale(t.Context(), age); err != nil || len(stale) != want {
+				t.Errorf("age %v: %+v, %v", age, stale, err)
+			}
+		}
+	})
+}
+
+func TestEmptyRoomsTellsWhatRoomsThenDeletes(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, time.Minute)
+		n.add(t, "occupied", "ana")
+		c := n.add(t, "again", "ana")
+		for i := range luascripts.MaxSweep + 50 {
+			c := n.add(t, fmt.Sprint("room", i), "ana")
+			if _, err := n.LeaveAll(t.Context(), c.Name(), presence.Left); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := n.LeaveAll(t.Context(), c.Name(), presence.Left); err != nil {
+			t.Fatal(err)
+		}
+		n.add(t, "again", "ben")
+		told, err := n.pruner.EmptyRooms(t.Context())
+		if err != nil || len(told) != luascripts.MaxSweep+50 {
+			t.Fatalf("%d rooms, %v", len(told), err)
+		}
+		deleted, err := n.pruner.Rooms(t.Context())
+		slices.Sort(deleted)
+		if err != nil || !slices.Equal(told, deleted) {
+			t.Errorf("told %d, deleted %d, %v", len(told), len(deleted), err)
+		}
+		if told, err := n.pruner.EmptyRooms(t.Context()); err != nil || len(told) != 0 {
+			t.Errorf("after it %q, %v", told, err)
+		}
+	})
+}
+
+// What leaves the pages that were read already must not hide what comes after.
+func TestPagesSkipNothingWhileOthersPrune(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, time.Minute)
+		store := n.Store()
+		key := store.Presences(0, n.layer.NodeID())
+		now := time.Now()
+		var want []string
+		for i := range 3 * luascripts.MaxSweep {
+			member := fmt.Sprintf("c%04d", i)
+			want = append(want, member)
+			seen := now.Add(-time.Hour + time.Duration(i)*time.Second)
+			if err := store.Client().ZAdd(t.Context(), key, redis.Z{Score: float64(seen.UnixMilli()), Member: member}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for stale, err := range store.AllStale(t.Context(), 0, n.layer.NodeID(), now) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, stale.Short)
+			// All but the last of a page are pruned, or seen again.
+			if i := len(got); i%10 != 0 {
+				if i%2 == 0 {
+					err = store.Client().ZRem(t.Context(), key, stale.Short).Err()
+				} else {
+					err = store.Client().ZAdd(t.Context(), key, redis.Z{Score: float64(now.Add(time.Hour).UnixMilli()), Member: stale.Short}).Err()
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d of %d, in order: %v", len(got), len(want), slices.IsSorted(got))
+		}
+		if err := store.Client().Del(t.Context(), key).Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
