@@ -257,7 +257,7 @@ func (w *writer) settleLater() {
 		return
 	}
 	t := w.tracker
-	t.spawn(func() {
+	t.work.Go(func() {
 		defer w.settling.Store(false)
 		ticker := time.NewTicker(settleEvery)
 		defer ticker.Stop()
