@@ -24,10 +24,13 @@ type Tracker struct {
 	changes *dispatcher
 	ledger  ledger
 	rooms   localRooms
+	views   views
 
 	ctx  context.Context
 	stop context.CancelFunc
 	work sync.WaitGroup
+
+	spawning sync.Mutex // keeps work from growing once stop was called
 }
 
 // New registers the layer's node in Redis and returns its Tracker, which signs
@@ -47,6 +50,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 	t.changes = newDispatcher(o.OnChange, t.log)
 	t.rooms.tracker = t
 	t.rooms.byName = make(map[string]*localRoom)
+	t.views.byRoom = make(map[string]*view)
 	registration := luascripts.Registration{Node: layer.NodeID(), Token: rand.Text(), Lease: o.Lease, MaxAge: o.MaxAge}
 	for shard := range t.store.Shards() {
 		w := newWriter(t, shard, registration)
@@ -59,7 +63,17 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	t.work.Go(func() { t.every(o.FlushInterval, t.flush) })
 	t.work.Go(func() { t.every(o.Lease/3, t.renew) })
+	t.work.Go(func() { t.every(checkViews, t.checkViews) })
 	return t, nil
+}
+
+// spawn runs f in the background, unless the tracker was closed.
+func (t *Tracker) spawn(f func()) {
+	t.spawning.Lock()
+	defer t.spawning.Unlock()
+	if t.ctx.Err() == nil {
+		t.work.Go(f)
+	}
 }
 
 // every calls f at an interval until the tracker is closed.
@@ -92,7 +106,9 @@ func (t *Tracker) Close(ctx context.Context) error {
 	if !t.ledger.close() {
 		return nil
 	}
+	t.spawning.Lock()
 	t.stop()
+	t.spawning.Unlock()
 	t.work.Wait()
 	err := t.leaveEverything(ctx)
 	if err == nil {
@@ -105,7 +121,6 @@ func (t *Tracker) Close(ctx context.Context) error {
 	for _, w := range t.writers {
 		w.close()
 	}
-	t.work.Wait()
 	if waitErr := t.changes.wait(ctx); err == nil {
 		err = waitErr
 	}

@@ -101,7 +101,7 @@ func (t *Tracker) reassert(ctx context.Context, e *entry, shard int) {
 // reassertLater adds everything of this node in a shard again, which its rows
 // are missing from.
 func (t *Tracker) reassertLater(shard int) {
-	t.work.Go(func() {
+	t.spawn(func() {
 		slots := make(chan struct{}, maxOps)
 		for _, e := range t.ledger.all() {
 			select {
@@ -109,7 +109,7 @@ func (t *Tracker) reassertLater(shard int) {
 			case <-t.ctx.Done():
 				return
 			}
-			t.work.Go(func() {
+			t.spawn(func() {
 				defer func() { <-slots }()
 				t.reassert(t.ctx, e, shard)
 			})

@@ -257,7 +257,7 @@ func (w *writer) settleLater() {
 		return
 	}
 	t := w.tracker
-	t.work.Go(func() {
+	t.spawn(func() {
 		defer w.settling.Store(false)
 		ticker := time.NewTicker(settleEvery)
 		defer ticker.Stop()

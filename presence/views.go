@@ -1,0 +1,84 @@
+package presence
+
+import (
+	"context"
+	"sync"
+
+	"go.uber.org/zap"
+)
+
+// views are the rooms that are watched on this node.
+type views struct {
+	mu     sync.Mutex
+	byRoom map[string]*view
+}
+
+// acquire returns the view of a room with a hold on it for the caller.
+func (vs *views) acquire(t *Tracker, room string) (*view, error) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if t.ledger.closed.Load() {
+		return nil, ErrClosed
+	}
+	v := vs.byRoom[room]
+	if v == nil {
+		v = &view{
+			tracker:  t,
+			room:     room,
+			members:  make(map[string]Presence),
+			users:    make(map[string]int),
+			ready:    make(chan struct{}),
+			moved:    make(chan struct{}),
+			watchers: make(map[*Watcher]struct{}),
+		}
+		v.ctx, v.stop = context.WithCancel(t.ctx)
+		listening, err := t.layer.Listen(room, v)
+		if err != nil {
+			v.stop()
+			return nil, err
+		}
+		v.mu.Lock()
+		v.listening = listening
+		v.resync()
+		v.mu.Unlock()
+		vs.byRoom[room] = v
+	}
+	v.holds++
+	return v, nil
+}
+
+func (vs *views) release(v *view) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	v.holds--
+	if v.holds == 0 {
+		delete(vs.byRoom, v.room)
+		v.listening.Close()
+		v.stop()
+	}
+}
+
+// check compares the revisions of all views with Redis, for an event that was
+// lost with nothing after it.
+func (t *Tracker) checkViews() {
+	t.views.mu.Lock()
+	var rooms []string
+	var views []*view
+	for room, v := range t.views.byRoom {
+		rooms, views = append(rooms, room), append(views, v)
+	}
+	t.views.mu.Unlock()
+	if len(rooms) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
+	defer cancel()
+	counts, err := t.CountsOf(ctx, rooms...)
+	if err != nil {
+		t.log.Warn("views not checked", zap.Error(err))
+		return
+	}
+	for i, v := range views {
+		v.check(counts[i].Revision)
+	}
+}

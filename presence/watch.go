@@ -1,0 +1,167 @@
+package presence
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// WatchOptions say how a room is watched. The zero value of each field is its
+// default.
+type WatchOptions struct {
+	// MinInterval is the least time between two diffs. What happens in between
+	// is in the later one. Defaults to none.
+	MinInterval time.Duration
+}
+
+// Watcher follows the membership of one room from memory. Its methods may be
+// called concurrently, Next by one goroutine at a time. Whoever made it closes
+// it.
+type Watcher struct {
+	view  *view
+	opts  WatchOptions
+	start Snapshot
+	wake  chan struct{}
+	done  chan struct{}
+	once  sync.Once
+	last  time.Time // of the last diff; Next alone uses it
+
+	pending pending // guarded by view.mu
+}
+
+// Watch returns a Watcher of a room, which need not exist, once the room was
+// read. All who watch a room on this node share one subscription and one
+// replica. nil options mean defaults.
+func (t *Tracker) Watch(ctx context.Context, room string, opts *WatchOptions) (*Watcher, error) {
+	if err := checkRoom(room); err != nil {
+		return nil, err
+	}
+	w := &Watcher{wake: make(chan struct{}, 1), done: make(chan struct{})}
+	if opts != nil {
+		w.opts = *opts
+	}
+	if w.opts.MinInterval < 0 {
+		return nil, &InvalidError{Field: "MinInterval", Value: w.opts.MinInterval.String(), Reason: "negative"}
+	}
+	v, err := t.views.acquire(t, room)
+	if err != nil {
+		return nil, opError("watch", room, "", err)
+	}
+	select {
+	case <-v.ready:
+	case <-ctx.Done():
+		t.views.release(v)
+		return nil, opError("watch", room, "", unavailable(ctx.Err()))
+	case <-v.ctx.Done():
+		t.views.release(v)
+		return nil, opError("watch", room, "", ErrClosed)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	w.view = v
+	w.start = v.snapshot()
+	w.pending = newPending(w.start.Counts.Revision)
+	v.watchers[w] = struct{}{}
+	return w, nil
+}
+
+// Start is the room as it was when the Watcher was made. The diffs follow it.
+func (w *Watcher) Start() Snapshot { return w.start }
+
+// Next waits for the next difference to what was told so far. Who calls it
+// seldom gets one diff with the net effect of all that happened.
+func (w *Watcher) Next(ctx context.Context) (Diff, error) {
+	if rest := w.opts.MinInterval - time.Since(w.last); rest > 0 {
+		timer := time.NewTimer(rest)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return Diff{}, ctx.Err()
+		case <-w.done:
+			return Diff{}, ErrClosed
+		}
+	}
+	for {
+		if d := w.take(); !d.empty() {
+			w.last = time.Now()
+			return d, nil
+		}
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			return Diff{}, ctx.Err()
+		case <-w.done:
+			return Diff{}, ErrClosed
+		case <-w.view.ctx.Done():
+			return Diff{}, ErrClosed
+		}
+	}
+}
+
+func (w *Watcher) take() Diff {
+	v := w.view
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.syncing && len(w.pending.presences) == 0 {
+		return Diff{}
+	}
+	d := w.pending.diff(v.room, v.members, v.counts())
+	w.pending = newPending(d.Counts.Revision)
+	return d
+}
+
+// Snapshot is the room as this node knows it now, from memory.
+func (w *Watcher) Snapshot() Snapshot {
+	w.view.mu.Lock()
+	defer w.view.mu.Unlock()
+	return w.view.snapshot()
+}
+
+// Counts are the numbers of the room as this node knows them now, from memory.
+func (w *Watcher) Counts() Counts {
+	w.view.mu.Lock()
+	defer w.view.mu.Unlock()
+	return w.view.counts()
+}
+
+// WaitFor returns when the view has reached a revision, such as the one that a
+// write has returned.
+func (w *Watcher) WaitFor(ctx context.Context, revision Revision) error {
+	for {
+		w.view.mu.Lock()
+		reached, moved := Revision(w.view.head.Revision) >= revision, w.view.moved
+		w.view.mu.Unlock()
+		if reached {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-w.done:
+			return ErrClosed
+		case <-w.view.ctx.Done():
+			return ErrClosed
+		}
+	}
+}
+
+// Close ends the Watcher. The last one of a room on this node frees the replica.
+// Closing it again does nothing.
+func (w *Watcher) Close() {
+	w.once.Do(func() {
+		close(w.done)
+		w.view.mu.Lock()
+		delete(w.view.watchers, w)
+		w.view.mu.Unlock()
+		w.view.tracker.views.release(w.view)
+	})
+}
+
+func (w *Watcher) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,184 @@
+package presence_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+func watch(t *testing.T, n *node, room string, opts *presence.WatchOptions) *presence.Watcher {
+	t.Helper()
+	w, err := n.Watch(t.Context(), room, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	return w
+}
+
+func next(t *testing.T, w *presence.Watcher) presence.Diff {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	d, err := w.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestWatch(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
+		first, second := a.open(t), b.open(t)
+		r := a.add(t, "lobby", first, "ana")
+		w := watch(t, b, "lobby", nil)
+		start := w.Start()
+		if len(start.Presences) != 1 || start.Presences[0].User != "ana" || start.Counts.Revision != r {
+			t.Fatalf("start %+v", start)
+		}
+		r = b.add(t, "lobby", second, "ana")
+		if d := next(t, w); len(d.Added) != 1 || d.Added[0].Channel != second || len(d.UsersCame) != 0 || d.Counts.Revision != r || d.Resync {
+			t.Errorf("second connection of ana: %+v", d)
+		}
+		if _, err := a.Update(t.Context(), "lobby", first, []byte("typing")); err != nil {
+			t.Fatal(err)
+		}
+		if d := next(t, w); len(d.Updated) != 1 || string(d.Updated[0].Info) != "typing" || len(d.Added)+len(d.Removed) != 0 {
+			t.Errorf("update: %+v", d)
+		}
+		if _, err := b.Remove(t.Context(), "lobby", second); err != nil {
+			t.Fatal(err)
+		}
+		if d := next(t, w); len(d.Removed) != 1 || d.Removed[0].Reason != presence.Left || len(d.UsersWent) != 0 {
+			t.Errorf("removal: %+v", d)
+		}
+		left, err := a.LeaveAll(t.Context(), first, presence.Disconnected)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.WaitFor(t.Context(), left["lobby"]); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.Snapshot(); len(got.Presences) != 0 || got.Counts.Users != 0 {
+			t.Errorf("snapshot %+v", got)
+		}
+		d := next(t, w)
+		if len(d.Removed) != 1 || d.Removed[0].Reason != presence.Disconnected || string(d.Removed[0].Info) != "typing" ||
+			!slices.Equal(d.UsersWent, []string{"ana"}) {
+			t.Errorf("departure: %+v", d)
+		}
+		w.Close()
+		if _, err := w.Next(t.Context()); !errors.Is(err, presence.ErrClosed) {
+			t.Errorf("next of a closed watcher: %v", err)
+		}
+	})
+}
+
+func TestASlowWatcherGetsTheNetEffect(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		stays, goes := n.open(t), n.open(t)
+		n.add(t, "lobby", stays, "ana")
+		slow := watch(t, n, "lobby", nil)
+		var last presence.Revision
+		for i := range 20 {
+			last = n.add(t, "lobby", goes, fmt.Sprint("user", i))
+			if i%2 == 0 {
+				revision, err := n.Remove(t.Context(), "lobby", goes)
+				if err != nil {
+					t.Fatal(err)
+				}
+				last = revision
+			}
+		}
+		if err := slow.WaitFor(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+		d := next(t, slow)
+		if len(d.Added) != 1 || d.Added[0].User != "user19" || len(d.Removed) != 0 || !slices.Equal(d.UsersCame, []string{"user19"}) || len(d.UsersWent) != 0 {
+			t.Errorf("net effect: %+v", d)
+		}
+		if _, err := n.Remove(t.Context(), "lobby", goes); err != nil {
+			t.Fatal(err)
+		}
+		n.add(t, "lobby", stays, "ben")
+		revision := n.add(t, "lobby", stays, "ana")
+		if err := slow.WaitFor(t.Context(), revision); err != nil {
+			t.Fatal(err)
+		}
+		if d := next(t, slow); len(d.Removed) != 1 || d.Removed[0].Channel != goes || len(d.UsersCame) != 0 || !slices.Equal(d.UsersWent, []string{"user19"}) {
+			t.Errorf("a user that changed and changed back: %+v", d)
+		}
+	})
+}
+
+func TestAWatcherHealsWhatItMissed(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
+		var channels []string
+		for i := range 10 {
+			c := a.open(t)
+			channels = append(channels, c)
+			a.add(t, "lobby", c, fmt.Sprint("user", i))
+		}
+		w := watch(t, b, "lobby", nil)
+		present := make(map[string]bool)
+		for _, p := range w.Start().Presences {
+			present[p.Channel] = true
+		}
+		for i := range 5 {
+			s.DropClients()
+			redistest.Eventually(t, 10*time.Second, func() error {
+				_, err := a.Remove(t.Context(), "lobby", channels[i])
+				return err
+			})
+		}
+		redistest.Eventually(t, 20*time.Second, func() error {
+			snapshot, err := a.Snapshot(t.Context(), "lobby")
+			if err != nil {
+				return err
+			}
+			if len(snapshot.Presences) != 5 || w.Counts() != snapshot.Counts {
+				return fmt.Errorf("the view has %+v, Redis %+v", w.Counts(), snapshot.Counts)
+			}
+			return nil
+		})
+		for gone := 0; gone < 5; {
+			d := next(t, w)
+			for _, r := range d.Removed {
+				if !present[r.Channel] {
+					t.Errorf("%s left, and was not there", r.Channel)
+				}
+				delete(present, r.Channel)
+				gone++
+			}
+			if len(d.Added) != 0 {
+				t.Errorf("nobody came: %+v", d)
+			}
+		}
+	})
+}
+
+func TestMinInterval(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		w := watch(t, n, "lobby", &presence.WatchOptions{MinInterval: time.Second})
+		n.add(t, "lobby", n.open(t), "ana")
+		next(t, w)
+		told := time.Now()
+		for range 100 {
+			n.add(t, "lobby", n.open(t), "")
+		}
+		d := next(t, w)
+		if since := time.Since(told); since < time.Second || len(d.Added) != 100 {
+			t.Errorf("after %v: %d added", since, len(d.Added))
+		}
+	})
+}
