@@ -4,4 +4,8 @@
 //
 // Any number of nodes may prune at the same time: what one removes, and
 // reports, no other does. A presence that is touched in between stays.
+//
+// [Pruner.Run] does it for as long as a process runs; the command
+// prune/cmd/rollcall-prune does it once, for cron. [Pruner.Stale] and
+// [Pruner.EmptyRooms] only tell what would be removed.
 package prune

@@ -1,0 +1,126 @@
+// Command rollcall-prune removes stale presences once, and empty rooms where it
+// is told to, for a crontab:
+//
+//	*/5 * * * *  rollcall-prune -redis redis://10.0.0.5:6379 -rooms
+//
+// A fleet whose nodes run a prune.Pruner does not need it. The nodes hear of
+// what it removes: their channels leave the groups, and views change.
+//
+// It prints one line for each room that changed, with the names quoted, and a
+// summary. The exit status is 0 if all was done, 1 if it could not be, with the
+// reason and the address on standard error, and 2 if the flags are wrong. What
+// was done before a failure is printed, too.
+//
+// # Flags
+//
+//	-redis    redis://, rediss:// or unix:// URL of one Redis, host:port of one,
+//	          or the addresses of a cluster with commas between. A cluster with a
+//	          password: a URL with the other addresses as ?addr=host:port&addr=...
+//	          Defaults to the environment's REDIS_URL, which keeps a password out
+//	          of the list of processes, and then to redis://127.0.0.1:6379.
+//	-prefix   that of the fleet's keys. Defaults to "presence".
+//	-age      remove presences not seen for longer. Defaults to 0: for longer than
+//	          the max age of their own node.
+//	-rooms    delete the rooms without presences, too
+//	-dry-run  print what would be done, and change nothing
+//	-timeout  give up after this time. Defaults to 1 m.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const (
+	done     = 0
+	failed   = 1
+	badUsage = 2
+)
+
+func main() {
+	logging.Disable() // go-redis would tell each try; the error tells the last
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+type flags struct {
+	redis, prefix string
+	age, timeout  time.Duration
+	rooms, dryRun bool
+}
+
+// run is main with all that a process has handed in. It returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return done
+	case err != nil:
+		return badUsage // parse has said why
+	}
+	client, address, err := connect(f.redis)
+	if err != nil {
+		fmt.Fprintln(stderr, "rollcall-prune:", err)
+		return badUsage
+	}
+	defer client.Close()
+
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	if err := sweep(ctx, client, f, stdout); err != nil {
+		fmt.Fprintf(stderr, "rollcall-prune: redis %s: %v\n", address, err)
+		return failed
+	}
+	return done
+}
+
+// parse reads the flags, and says what is wrong with them on stderr.
+func parse(args []string, stderr io.Writer) (flags, error) {
+	var f flags
+	set := flag.NewFlagSet("rollcall-prune", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	// Its default is not the flag's own: help would show a password.
+	set.StringVar(&f.redis, "redis", "", "`URL` of one Redis, or addresses of a cluster (default $REDIS_URL or "+defaultURL+")")
+	set.StringVar(&f.prefix, "prefix", groups.DefaultPrefix, "of the fleet's `keys`")
+	set.DurationVar(&f.age, "age", 0, "remove presences not seen for longer; 0: than the max age of their node")
+	set.BoolVar(&f.rooms, "rooms", false, "delete the rooms without presences, too")
+	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, and change nothing")
+	set.DurationVar(&f.timeout, "timeout", time.Minute, "give up after this time")
+	if err := set.Parse(args); err != nil {
+		return f, err
+	}
+	_, err := luascripts.NewKeys(f.prefix, 1)
+	switch {
+	case set.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", set.Arg(0))
+	case f.age != 0 && f.age < time.Millisecond:
+		err = fmt.Errorf("-age %v is less than a millisecond", f.age)
+	case f.timeout <= 0:
+		err = fmt.Errorf("-timeout %v is not positive", f.timeout)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "rollcall-prune:", err)
+		set.Usage()
+	}
+	if f.redis == "" {
+		f.redis = os.Getenv("REDIS_URL")
+	}
+	if f.redis == "" {
+		f.redis = defaultURL
+	}
+	return f, err
+}
