@@ -168,7 +168,7 @@ func TestInfoElsewhere(t *testing.T) {
 		if got := infos(t, n.Reader, "lobby"); got["ana"] != "?" || got["eva"] != "?" || got["mal"] != "?" {
 			t.Errorf("lobby: %v", got)
 		}
-		// In the garden it is a third record, of ana's other channel's room.
+		// Nor does it open as the info of the same channel in another room.
 		garden, err := n.Snapshot(t.Context(), "garden")
 		if err != nil {
 			t.Fatal(err)
