@@ -74,6 +74,20 @@ func DecodeEvent(s string) (Event, error) {
 	return e, nil
 }
 
+// DecodeEventHeader reads the header of an event alone.
+func DecodeEventHeader(s string) (Header, error) {
+	body, ok := strings.CutPrefix(s, EventPrefix)
+	line, _, found := strings.Cut(body, "\n")
+	if !ok || !found {
+		return Header{}, errEvent
+	}
+	numbers, err := integers(line, 6)
+	if err != nil {
+		return Header{}, err
+	}
+	return header(append(numbers[:1], numbers[2:]...)), nil
+}
+
 func (e *Event) item(s string) (rest string, err error) {
 	kind := s[0]
 	s = s[1:]

@@ -109,5 +109,5 @@ func (p *pending) diff(room string, members map[string]Presence, now Counts) Dif
 }
 
 func same(a, b Presence) bool {
-	return a.User == b.User && a.JoinedAt.Equal(b.JoinedAt) && bytes.Equal(a.Info, b.Info)
+	return a.User == b.User && a.Unopened == b.Unopened && a.JoinedAt.Equal(b.JoinedAt) && bytes.Equal(a.Info, b.Info)
 }

@@ -51,6 +51,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 	t.rooms.tracker = t
 	t.rooms.byName = make(map[string]*localRoom)
 	t.views.byRoom = make(map[string]*view)
+	t.views.counts = make(map[*CountsWatcher]struct{})
 	registration := luascripts.Registration{Node: layer.NodeID(), Token: rand.Text(), Lease: o.Lease, MaxAge: o.MaxAge}
 	for shard := range t.store.Shards() {
 		w := newWriter(t, shard, registration)

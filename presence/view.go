@@ -14,12 +14,8 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-const (
-	maxBuffered   = 4096 // events that wait for a snapshot; more means another one
-	checkViews    = 3 * time.Second
-	retryShortest = 50 * time.Millisecond
-	retryLongest  = 2 * time.Second
-)
+// checkViews is how often views are compared with Redis.
+const checkViews = 3 * time.Second
 
 // view is this node's replica of one room, shared by all who watch it here.
 //
@@ -45,7 +41,8 @@ type view struct {
 	syncing bool
 	again   bool // what is being read may be too old already
 	buffer  []luascripts.Event
-	doubt   Revision // what Redis had at the last check, where it was not this
+	arrived chan struct{} // closed, and made anew, when the buffer grows
+	doubt   doubt
 }
 
 // Event implements groups.Listener.
@@ -58,16 +55,23 @@ func (v *view) Event(frame string) {
 		v.tracker.log.Warn("malformed event, reading the room again", zap.String("room", v.room))
 		v.resync()
 	case v.syncing && len(v.buffer) < maxBuffered:
-		v.buffer = append(v.buffer, e)
+		v.keep(e)
 	case v.syncing:
 		v.again, v.buffer = true, nil
 	case !v.follows(e):
 		v.resync()
-		v.buffer = append(v.buffer, e)
+		v.keep(e)
 	default:
 		v.apply(e)
 		v.publish(false)
 	}
+}
+
+// keep has an event wait for the snapshot.
+func (v *view) keep(e luascripts.Event) {
+	v.buffer = append(v.buffer, e)
+	close(v.arrived)
+	v.arrived = make(chan struct{})
 }
 
 // Gap implements groups.Listener.
@@ -80,73 +84,6 @@ func (v *view) Gap() {
 // follows tells whether an event is the next one.
 func (v *view) follows(e luascripts.Event) bool {
 	return e.Previous == v.head.Revision && (e.Birth == v.head.Birth || v.head.Revision == 0)
-}
-
-// resync has the room read again. The caller holds mu.
-func (v *view) resync() {
-	if v.syncing {
-		v.again = true
-		return
-	}
-	v.syncing = true
-	v.buffer = nil
-	v.tracker.spawn(v.sync)
-}
-
-// sync reads the room until the snapshot and the events after it fit.
-func (v *view) sync() {
-	pause := retryShortest
-	for !v.read() {
-		select {
-		case <-time.After(pause):
-		case <-v.ctx.Done():
-			return
-		}
-		pause = min(2*pause, retryLongest)
-	}
-}
-
-// read returns true when the view is right, or no longer wanted.
-func (v *view) read() bool {
-	v.mu.Lock()
-	v.again = false
-	v.mu.Unlock()
-	ctx, cancel := context.WithTimeout(v.ctx, writeTimeout)
-	defer cancel()
-	if v.listening.Wait(ctx) != nil {
-		return v.ctx.Err() != nil
-	}
-	s, err := v.tracker.Snapshot(ctx, v.room)
-	if err != nil {
-		return v.ctx.Err() != nil
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.again {
-		v.buffer = nil
-		return false
-	}
-	v.replace(s)
-	for len(v.buffer) > 0 {
-		e := v.buffer[0]
-		if e.Revision > v.head.Revision && !v.follows(e) {
-			return false
-		}
-		v.buffer = v.buffer[1:]
-		if e.Revision > v.head.Revision {
-			v.apply(e)
-		}
-	}
-	v.syncing, v.buffer = false, nil
-	first := false
-	select {
-	case <-v.ready:
-	default:
-		first = true
-		close(v.ready)
-	}
-	v.publish(!first)
-	return true
 }
 
 // replace makes the members those of a snapshot.
@@ -242,19 +179,31 @@ func (v *view) snapshot() Snapshot {
 	return s
 }
 
-// check compares the view with the revision that Redis has. Only if it is still
-// behind what Redis had at the last check was an event lost.
-func (v *view) check(redis Revision) {
+// check compares the view with what Redis has.
+func (v *view) check(redis Counts) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.syncing || redis == Revision(v.head.Revision) {
-		v.doubt = 0
-		return
-	}
-	if v.doubt != 0 && (Revision(v.head.Revision) < v.doubt || redis < Revision(v.head.Revision)) {
-		v.doubt = 0
+	if !v.syncing && v.doubt.confirmed(Revision(v.head.Revision), redis.Revision) {
 		v.resync()
-		return
 	}
-	v.doubt = max(redis, 1)
+}
+
+// doubt is what a check found Redis to have where a view has another revision.
+// Only if the view has not come closer by the next check was an event lost, and
+// not merely under way.
+type doubt struct {
+	redis, view Revision
+}
+
+func (d *doubt) confirmed(view, redis Revision) bool {
+	before := *d
+	*d = doubt{}
+	if view == redis {
+		return false
+	}
+	if before != (doubt{}) && (view < before.redis || view == before.view) {
+		return true
+	}
+	*d = doubt{redis: redis, view: view}
+	return false
 }

@@ -11,6 +11,7 @@ import (
 type views struct {
 	mu     sync.Mutex
 	byRoom map[string]*view
+	counts map[*CountsWatcher]struct{}
 }
 
 // acquire returns the view of a room with a hold on it for the caller.
@@ -29,6 +30,7 @@ func (vs *views) acquire(t *Tracker, room string) (*view, error) {
 			users:    make(map[string]int),
 			ready:    make(chan struct{}),
 			moved:    make(chan struct{}),
+			arrived:  make(chan struct{}),
 			watchers: make(map[*Watcher]struct{}),
 		}
 		v.ctx, v.stop = context.WithCancel(t.ctx)
@@ -58,14 +60,22 @@ func (vs *views) release(v *view) {
 	}
 }
 
-// check compares the revisions of all views with Redis, for an event that was
+// checked is what is compared with Redis now and then, for an event that was
 // lost with nothing after it.
+type checked interface {
+	check(redis Counts)
+}
+
+// checkViews compares all views with Redis, in one round trip.
 func (t *Tracker) checkViews() {
 	t.views.mu.Lock()
 	var rooms []string
-	var views []*view
+	var views []checked
 	for room, v := range t.views.byRoom {
 		rooms, views = append(rooms, room), append(views, v)
+	}
+	for w := range t.views.counts {
+		rooms, views = append(rooms, w.room), append(views, w)
 	}
 	t.views.mu.Unlock()
 	if len(rooms) == 0 {
@@ -79,6 +89,6 @@ func (t *Tracker) checkViews() {
 		return
 	}
 	for i, v := range views {
-		v.check(counts[i].Revision)
+		v.check(counts[i])
 	}
 }

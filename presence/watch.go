@@ -14,6 +14,17 @@ type WatchOptions struct {
 	MinInterval time.Duration
 }
 
+func (o *WatchOptions) withDefaults(room string) (WatchOptions, error) {
+	var c WatchOptions
+	if o != nil {
+		c = *o
+	}
+	if c.MinInterval < 0 {
+		return c, &InvalidError{Field: "MinInterval", Value: c.MinInterval.String(), Reason: "negative"}
+	}
+	return c, checkRoom(room)
+}
+
 // Watcher follows the membership of one room from memory. Its methods may be
 // called concurrently, Next by one goroutine at a time. Whoever made it closes
 // it.
@@ -33,16 +44,11 @@ type Watcher struct {
 // read. All who watch a room on this node share one subscription and one
 // replica. nil options mean defaults.
 func (t *Tracker) Watch(ctx context.Context, room string, opts *WatchOptions) (*Watcher, error) {
-	if err := checkRoom(room); err != nil {
+	o, err := opts.withDefaults(room)
+	if err != nil {
 		return nil, err
 	}
-	w := &Watcher{wake: make(chan struct{}, 1), done: make(chan struct{})}
-	if opts != nil {
-		w.opts = *opts
-	}
-	if w.opts.MinInterval < 0 {
-		return nil, &InvalidError{Field: "MinInterval", Value: w.opts.MinInterval.String(), Reason: "negative"}
-	}
+	w := &Watcher{opts: o, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	v, err := t.views.acquire(t, room)
 	if err != nil {
 		return nil, opError("watch", room, "", err)
@@ -71,16 +77,8 @@ func (w *Watcher) Start() Snapshot { return w.start }
 // Next waits for the next difference to what was told so far. Who calls it
 // seldom gets one diff with the net effect of all that happened.
 func (w *Watcher) Next(ctx context.Context) (Diff, error) {
-	if rest := w.opts.MinInterval - time.Since(w.last); rest > 0 {
-		timer := time.NewTimer(rest)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return Diff{}, ctx.Err()
-		case <-w.done:
-			return Diff{}, ErrClosed
-		}
+	if err := sleep(ctx, w.done, w.opts.MinInterval-time.Since(w.last)); err != nil {
+		return Diff{}, err
 	}
 	for {
 		if d := w.take(); !d.empty() {

@@ -131,18 +131,22 @@ func (p *Pruner) sweepShard(ctx context.Context, shard int, age time.Duration, w
 			continue
 		}
 		limit := maxAge(age, row)
+		last := ""
 		for {
 			stale, err := p.store.Stale(ctx, shard, row.Node, now.Add(-limit))
 			if err != nil {
 				return events, err
 			}
-			if len(stale) == 0 {
-				break
+			if len(stale) == 0 || stale[0].Short == last {
+				break // nothing is left, or nothing that the script takes for stale
 			}
 			found, err := p.store.Prune(ctx, luascripts.Sweep{
 				Shard: shard, Node: row.Node, MaxAge: limit, Reason: byte(why), Stale: stale,
 			})
 			events = append(events, found...)
+			if len(found) == 0 {
+				last = stale[0].Short
+			}
 			if err != nil {
 				return events, err
 			}

@@ -1,0 +1,82 @@
+package presence
+
+import (
+	"context"
+	"iter"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const (
+	maxWhole = 2000 // presences that are read in one step: a fraction of a millisecond of Redis
+	pageSize = 500
+)
+
+// All iterates over the presences of a room in pages, which never holds Redis
+// for long. It is not one moment's state: who comes or goes meanwhile may be in
+// it or not, and a channel may come twice. Watch is exact for rooms of any size.
+func (r *Reader) All(ctx context.Context, room string) iter.Seq2[Presence, error] {
+	return func(yield func(Presence, error) bool) {
+		if err := checkRoom(room); err != nil {
+			yield(Presence{}, err)
+			return
+		}
+		it := r.store.Client().HScan(ctx, r.store.Room(room), 0, "", pageSize).Iterator()
+		for it.Next(ctx) {
+			channel := it.Val()
+			if !it.Next(ctx) {
+				break
+			}
+			if channel == "" {
+				continue // the header
+			}
+			record, err := luascripts.DecodeRecord(it.Val())
+			if err != nil {
+				yield(Presence{}, opError("all", room, channel, err))
+				return
+			}
+			if !yield(r.presenceOf(room, channel, record), nil) {
+				return
+			}
+		}
+		if err := it.Err(); err != nil {
+			yield(Presence{}, opError("all", room, "", unavailable(err)))
+		}
+	}
+}
+
+// header reads the header of a room, zero where there is none.
+func (r *Reader) header(ctx context.Context, room string) (luascripts.Header, error) {
+	text, err := r.store.Client().HGet(ctx, r.store.Room(room), "").Result()
+	if err == redis.Nil {
+		return luascripts.Header{}, nil
+	}
+	if err != nil {
+		return luascripts.Header{}, opError("read", room, "", unavailable(err))
+	}
+	return luascripts.DecodeHeader(text)
+}
+
+// pages reads a large room. What it returns is the state at the snapshot's
+// revision, mixed with what has changed up to the revision end: who has applied
+// the events in between has the exact state at end.
+func (r *Reader) pages(ctx context.Context, room string, head luascripts.Header) (s Snapshot, end Revision, err error) {
+	found := make(map[string]Presence, head.Presences)
+	for p, err := range r.All(ctx, room) {
+		if err != nil {
+			return Snapshot{}, 0, err
+		}
+		found[p.Channel] = p
+	}
+	last, err := r.header(ctx, room)
+	if err != nil {
+		return Snapshot{}, 0, err
+	}
+	s = Snapshot{Room: room, header: head, Counts: countsOf(head), Presences: make([]Presence, 0, len(found))}
+	for _, p := range found {
+		s.Presences = append(s.Presences, p)
+	}
+	return s, Revision(last.Revision), nil
+}

@@ -1,0 +1,130 @@
+package presence
+
+import (
+	"context"
+	"time"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const (
+	maxBuffered   = 4096 // events that wait for a snapshot; more means another one
+	awaitEvents   = time.Second
+	retryShortest = 50 * time.Millisecond
+	retryLongest  = 2 * time.Second
+)
+
+// resync has the room read again. The caller holds mu.
+func (v *view) resync() {
+	if v.syncing {
+		v.again = true
+		return
+	}
+	v.syncing = true
+	v.buffer = nil
+	v.tracker.spawn(v.sync)
+}
+
+// sync reads the room until the snapshot and the events after it fit. Of a large
+// room it reads pages; after two failures it is read in one step.
+func (v *view) sync() {
+	pause := retryShortest
+	for attempt := 0; !v.read(attempt < 2); attempt++ {
+		select {
+		case <-time.After(pause):
+		case <-v.ctx.Done():
+			return
+		}
+		pause = min(2*pause, retryLongest)
+	}
+}
+
+// read returns true when the view is right, or no longer wanted.
+func (v *view) read(paged bool) bool {
+	v.mu.Lock()
+	v.again, v.buffer = false, nil
+	v.mu.Unlock()
+	ctx, cancel := context.WithTimeout(v.ctx, writeTimeout)
+	defer cancel()
+	if v.listening.Wait(ctx) != nil {
+		return v.ctx.Err() != nil
+	}
+	s, end, err := v.load(ctx, paged)
+	if err != nil || end > s.Counts.Revision && !v.await(ctx, end) {
+		return v.ctx.Err() != nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.again || !fits(s.header, v.buffer) {
+		return false
+	}
+	v.replace(s)
+	for _, e := range v.buffer {
+		if e.Revision > s.header.Revision {
+			v.apply(e)
+		}
+	}
+	v.syncing, v.buffer = false, nil
+	first := false
+	select {
+	case <-v.ready:
+	default:
+		first = true
+		close(v.ready)
+	}
+	v.publish(!first)
+	return true
+}
+
+// load reads the room, and tells up to which revision events must have come for
+// it to be exact.
+func (v *view) load(ctx context.Context, paged bool) (s Snapshot, end Revision, err error) {
+	if paged {
+		head, err := v.tracker.header(ctx, v.room)
+		if err != nil {
+			return Snapshot{}, 0, err
+		}
+		if head.Presences > maxWhole {
+			return v.tracker.pages(ctx, v.room, head)
+		}
+	}
+	s, err = v.tracker.Snapshot(ctx, v.room)
+	return s, s.Counts.Revision, err
+}
+
+// await returns true once the events up to a revision have come.
+func (v *view) await(ctx context.Context, end Revision) bool {
+	ctx, cancel := context.WithTimeout(ctx, awaitEvents)
+	defer cancel()
+	for {
+		v.mu.Lock()
+		n := len(v.buffer)
+		came := n > 0 && Revision(v.buffer[n-1].Revision) >= end
+		arrived := v.arrived
+		v.mu.Unlock()
+		if came {
+			return true
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// fits tells whether those events that are newer than a snapshot follow it, one
+// after the other.
+func fits(head luascripts.Header, events []luascripts.Event) bool {
+	last := head.Revision
+	for _, e := range events {
+		if e.Revision <= head.Revision {
+			continue
+		}
+		if e.Previous != last {
+			return false
+		}
+		last = e.Revision
+	}
+	return true
+}

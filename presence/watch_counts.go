@@ -1,0 +1,172 @@
+package presence
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// CountsWatcher follows the numbers of one room, and holds no list of it. Its
+// methods may be called concurrently, Next by one goroutine at a time. Whoever
+// made it closes it.
+type CountsWatcher struct {
+	tracker   *Tracker
+	room      string
+	opts      WatchOptions
+	listening *groups.Listening
+	wake      chan struct{}
+	done      chan struct{}
+	once      sync.Once
+	last      time.Time // of the last that was told; Next alone uses it
+
+	mu    sync.Mutex
+	now   Counts
+	told  Counts
+	doubt doubt
+}
+
+// WatchCounts returns a CountsWatcher of a room, which need not exist, once its
+// numbers were read. nil options mean defaults.
+func (t *Tracker) WatchCounts(ctx context.Context, room string, opts *WatchOptions) (*CountsWatcher, error) {
+	o, err := opts.withDefaults(room)
+	if err != nil {
+		return nil, err
+	}
+	w := &CountsWatcher{tracker: t, room: room, opts: o, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	if t.ledger.closed.Load() {
+		return nil, opError("watch counts", room, "", ErrClosed)
+	}
+	if w.listening, err = t.layer.Listen(room, w); err != nil {
+		return nil, opError("watch counts", room, "", err)
+	}
+	t.views.mu.Lock()
+	t.views.counts[w] = struct{}{}
+	t.views.mu.Unlock()
+	if err = w.listening.Wait(ctx); err == nil {
+		err = w.read(ctx)
+	}
+	if err != nil {
+		w.Close()
+		return nil, opError("watch counts", room, "", unavailable(err))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = w.now
+	return w, nil
+}
+
+func (w *CountsWatcher) read(ctx context.Context) error {
+	counts, err := w.tracker.Counts(ctx, w.room)
+	if err == nil {
+		w.move(counts)
+	}
+	return err
+}
+
+// move takes newer numbers over.
+func (w *CountsWatcher) move(c Counts) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.Revision > w.now.Revision {
+		w.now = c
+		w.signal()
+	}
+}
+
+// Event implements groups.Listener.
+func (w *CountsWatcher) Event(frame string) {
+	if h, err := luascripts.DecodeEventHeader(frame); err == nil {
+		w.move(countsOf(h))
+	}
+}
+
+// Gap implements groups.Listener.
+func (w *CountsWatcher) Gap() {
+	w.tracker.spawn(func() {
+		ctx, cancel := context.WithTimeout(w.tracker.ctx, writeTimeout)
+		defer cancel()
+		_ = w.read(ctx) // the next check heals it
+	})
+}
+
+// check takes over what Redis has, where an event was lost or Redis went back.
+func (w *CountsWatcher) check(redis Counts) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.doubt.confirmed(w.now.Revision, redis.Revision) {
+		w.now = redis
+		w.signal()
+	}
+}
+
+// Counts are the numbers of the room as this node knows them now, from memory.
+func (w *CountsWatcher) Counts() Counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+// Next waits until the room has changed since what was told last, and returns
+// its numbers.
+func (w *CountsWatcher) Next(ctx context.Context) (Counts, error) {
+	if err := sleep(ctx, w.done, w.opts.MinInterval-time.Since(w.last)); err != nil {
+		return Counts{}, err
+	}
+	for {
+		w.mu.Lock()
+		now, changed := w.now, w.now != w.told
+		w.told = now
+		w.mu.Unlock()
+		if changed {
+			w.last = time.Now()
+			return now, nil
+		}
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			return Counts{}, ctx.Err()
+		case <-w.done:
+			return Counts{}, ErrClosed
+		case <-w.tracker.ctx.Done():
+			return Counts{}, ErrClosed
+		}
+	}
+}
+
+// Close ends the CountsWatcher. Closing it again does nothing.
+func (w *CountsWatcher) Close() {
+	w.once.Do(func() {
+		close(w.done)
+		w.listening.Close()
+		w.tracker.views.mu.Lock()
+		defer w.tracker.views.mu.Unlock()
+		delete(w.tracker.views.counts, w)
+	})
+}
+
+func (w *CountsWatcher) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sleep waits unless d is over, done is closed or ctx ends.
+func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-done:
+		return ErrClosed
+	}
+}
