@@ -1,0 +1,82 @@
+package heartbeat
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// Presence is what the glue needs of a *presence.Tracker, which all connections
+// share: it is used concurrently. Touch must not wait, as it is called for each
+// message.
+type Presence interface {
+	Touch(channel string)
+	LeaveAll(ctx context.Context, channel string, why presence.Reason) (map[string]presence.Revision, error)
+}
+
+const (
+	heartbeat = `"heartbeat"`
+
+	// messageText is the opcode of a text frame in RFC 6455, which Go's
+	// websocket libraries use as their message type.
+	messageText = 1
+)
+
+// IsHeartbeat reports whether a text message is a heartbeat: the JSON string
+// "heartbeat", with its quotes, byte for byte. Blanks or a newline around it
+// make it another message.
+func IsHeartbeat(text []byte) bool { return string(text) == heartbeat }
+
+// TouchPresence decorates a handler of messages: every message, text or binary,
+// touches the channel, then next is called, except for a heartbeat, which it
+// never sees. A nil next only touches.
+//
+// What it returns may be called concurrently if next may, and allocates nothing.
+func TouchPresence[M ~int](
+	p Presence, channel string, next func(ctx context.Context, typ M, data []byte) error,
+) func(ctx context.Context, typ M, data []byte) error {
+	return func(ctx context.Context, typ M, data []byte) error {
+		p.Touch(channel)
+		if next == nil || typ == messageText && IsHeartbeat(data) {
+			return nil
+		}
+		return next(ctx, typ, data)
+	}
+}
+
+// RemovePresence decorates a handler of disconnects: the channel leaves all its
+// rooms, then next is called, whatever became of the leave, a panic too. Both
+// outlive ctx, which is dead by then as a rule, and have [DefaultLeaveTimeout]
+// each. What it returns reports an error of the leave. A nil next is legal.
+func RemovePresence(
+	p Presence, channel string, next func(ctx context.Context, cause error),
+) func(ctx context.Context, cause error) error {
+	return func(ctx context.Context, cause error) error {
+		if next != nil {
+			defer func() {
+				ctx, cancel := outlive(ctx, DefaultLeaveTimeout)
+				defer cancel()
+				next(ctx, cause)
+			}()
+		}
+		return leaveAll(ctx, p, channel, cause, DefaultLeaveTimeout)
+	}
+}
+
+func leaveAll(ctx context.Context, p Presence, channel string, cause error, timeout time.Duration) error {
+	ctx, cancel := outlive(ctx, timeout)
+	defer cancel()
+	why := presence.Disconnected
+	if errors.Is(cause, ErrDeadPeer) {
+		why = presence.TimedOut
+	}
+	_, err := p.LeaveAll(ctx, channel, why)
+	return err
+}
+
+// outlive returns a context with the values of ctx and a life of its own.
+func outlive(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), timeout)
+}

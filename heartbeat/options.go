@@ -1,0 +1,82 @@
+package heartbeat
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// DefaultLeaveTimeout is how long a leave may take, unless Options say otherwise.
+const DefaultLeaveTimeout = 5 * time.Second
+
+const (
+	defaultPingInterval   = 20 * time.Second
+	defaultPingTimeout    = 10 * time.Second
+	defaultWriteTimeout   = 10 * time.Second
+	defaultHandlerTimeout = 30 * time.Second
+	defaultReadLimit      = 32 << 10
+)
+
+// Options of Serve, which copies them: connections may share one. The zero value
+// of each field is its default.
+type Options struct {
+	// PingInterval is the time between a pong and the next ping. Together with
+	// PingTimeout it must be well below the tracker's max age (60 s unless
+	// changed), or who only listens is pruned alive. Defaults to 20 s; negative
+	// means no pings, and then a dead peer is not noticed either.
+	PingInterval time.Duration
+
+	// PingTimeout is how long the peer has for its pong before it counts as
+	// dead. Defaults to 10 s.
+	PingTimeout time.Duration
+
+	// WriteTimeout is how long one message may take to be written before the
+	// peer counts as dead. Defaults to 10 s.
+	WriteTimeout time.Duration
+
+	// HandlerTimeout is how long each call of Connect, Receive and Deliver may
+	// take: their context ends then. It bounds what they write to a stalled
+	// peer with that context, too. Defaults to 30 s; negative means no limit.
+	HandlerTimeout time.Duration
+
+	// LeaveTimeout is how long the leave may take, and also how long it waits
+	// for a handler that still runs. Disconnect has as long again. Defaults to
+	// DefaultLeaveTimeout, 5 s.
+	LeaveTimeout time.Duration
+
+	// ReadLimit is the longest message that is read, in bytes; a longer one
+	// closes the socket with 1009. Defaults to 32 KiB; negative means no limit.
+	ReadLimit int64
+
+	// Logger defaults to none.
+	Logger *zap.Logger
+}
+
+func (o *Options) withDefaults() Options {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	if c.PingInterval == 0 {
+		c.PingInterval = defaultPingInterval
+	}
+	if c.PingTimeout <= 0 {
+		c.PingTimeout = defaultPingTimeout
+	}
+	if c.WriteTimeout <= 0 {
+		c.WriteTimeout = defaultWriteTimeout
+	}
+	if c.HandlerTimeout == 0 {
+		c.HandlerTimeout = defaultHandlerTimeout
+	}
+	if c.LeaveTimeout <= 0 {
+		c.LeaveTimeout = DefaultLeaveTimeout
+	}
+	if c.ReadLimit == 0 {
+		c.ReadLimit = defaultReadLimit
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	return c
+}
