@@ -1,0 +1,34 @@
+// Package heartbeat is the glue between websocket connections and presences: it
+// keeps a presence alive while its connection is, and removes it afterwards.
+//
+//   - [Serve] runs a connection from accept to leave, over nhooyr.io/websocket,
+//     github.com/coder/websocket or anything else that is a [Conn].
+//   - [Handler] is the application's side of it, [Options] are its limits.
+//   - [CloseError] tells the peer why it was sent away.
+//
+// The parts of Serve, for other websocket libraries:
+//
+//   - [TouchPresence] decorates a handler of messages: it touches, and swallows
+//     heartbeats.
+//   - [RemovePresence] decorates a handler of disconnects: it leaves all rooms
+//     first, on a context that is still alive.
+//   - [KeepAlive] pings, and notices the pongs and a dead peer.
+//   - [IsHeartbeat] recognises a heartbeat.
+//
+// A heartbeat is the text message "heartbeat", with its quotes, that a browser
+// sends now and then: ws.send(JSON.stringify("heartbeat")). Under Serve it need
+// not, as browsers answer pings by themselves.
+//
+// In a handler of HTTP requests:
+//
+//	conn, err := websocket.Accept(w, r, nil)
+//	...
+//	ch, err := layer.NewChannel()
+//	...
+//	err = heartbeat.Serve(r.Context(), conn, tracker, ch, heartbeat.Handler[websocket.MessageType]{
+//		Connect: func(ctx context.Context) error {
+//			_, _, err := tracker.Add(ctx, "lobby", ch.Name(), presence.Member{User: user})
+//			return err
+//		},
+//	}, nil)
+package heartbeat

@@ -1,0 +1,113 @@
+package heartbeat
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// finish clears up after a session that has ended: it leaves, without waiting
+// for the peer, and calls Disconnect when nothing else runs.
+func (s *session[M, S]) finish(cause error) error {
+	defer func() {
+		if err := s.ch.Close(); err != nil {
+			s.log().Warn("cannot close channel", zap.Error(err))
+		}
+	}()
+	s.tasks.Go(func() { s.close(cause) })
+
+	idle := s.idle()
+	late := !within(s.opts.LeaveTimeout, idle)
+	left := s.leave(cause)
+	if late {
+		s.log().Warn("handler runs on although its context has ended")
+		<-idle
+		// It may have joined a room after the leave.
+		left = s.leave(cause)
+	}
+	s.tasks.Wait()
+
+	// The writer or the pinger may see first that the connection is gone; why,
+	// only the reader knows.
+	if errors.Is(cause, ErrConn) && s.readErr != nil {
+		cause = s.readErr
+	}
+	if errors.Is(cause, errClosed) {
+		cause = nil
+	}
+	if failed := errors.Join(left, s.disconnect(cause)); failed != nil {
+		return errors.Join(cause, failed)
+	}
+	return cause
+}
+
+// close closes the socket, which makes the reader, the writer and the pinger
+// return. The handshake takes as long as the library lets it.
+func (s *session[M, S]) close(cause error) {
+	var err error
+	switch {
+	case errors.Is(cause, errClosed), errors.Is(cause, ErrDeadPeer):
+		err = s.conn.CloseNow()
+	default:
+		code, reason := statusFor(cause)
+		err = s.conn.Close(S(code), reason)
+	}
+	s.log().Debug("connection ended", zap.NamedError("cause", cause), zap.NamedError("close", err))
+}
+
+// idle is closed when no handler runs; as the session has ended, none starts.
+func (s *session[M, S]) idle() <-chan struct{} {
+	idle := make(chan struct{})
+	s.tasks.Go(func() {
+		// Past this lock, who begins sees that the session has ended.
+		s.mu.Lock()
+		s.mu.Unlock()
+		s.running.Wait()
+		close(idle)
+	})
+	return idle
+}
+
+func within(limit time.Duration, done <-chan struct{}) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+func (s *session[M, S]) leave(cause error) error {
+	err := s.guard("leave", func() error {
+		return leaveAll(s.ctx, s.presence, s.ch.Name(), cause, s.opts.LeaveTimeout)
+	})
+	if err != nil {
+		s.log().Warn("cannot leave", zap.Error(err))
+		return fmt.Errorf("heartbeat: leave: %w", err)
+	}
+	return nil
+}
+
+func (s *session[M, S]) disconnect(cause error) error {
+	if s.handler.Disconnect == nil {
+		return nil
+	}
+	ctx, cancel := outlive(s.ctx, s.opts.LeaveTimeout)
+	defer cancel()
+	err := s.guard("disconnect", func() error {
+		s.handler.Disconnect(ctx, cause)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: disconnect: %w", ErrHandler, err)
+	}
+	return nil
+}
+
+func (s *session[M, S]) log() *zap.Logger {
+	return s.opts.Logger.With(zap.String("channel", s.ch.Name()))
+}

@@ -1,0 +1,69 @@
+package heartbeat
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+
+	"github.com/rollcall-go/rollcall/groups"
+)
+
+// The codes of RFC 6455 that Serve sends or understands.
+const (
+	statusNormal    = 1000
+	statusGoingAway = 1001
+	statusProtocol  = 1002
+	statusNone      = 1005 // the peer's close frame had no code: a browser's close()
+	statusPolicy    = 1008
+	statusInternal  = 1011
+
+	maxReason = 123
+)
+
+// statusFor is what the peer is told about the end of the connection. What went
+// wrong inside a handler is not for the peer to know.
+func statusFor(cause error) (code int, reason string) {
+	var asked CloseError
+	switch {
+	case errors.Is(cause, ErrConn):
+		// Mostly in vain: the library has closed the connection, with a better code.
+		return statusProtocol, ""
+	case errors.As(cause, &asked):
+		return asked.Code, cut(asked.Reason)
+	case errors.Is(cause, ErrHandler):
+		return statusInternal, "internal error"
+	case errors.Is(cause, groups.ErrClosed):
+		return statusGoingAway, "going away"
+	case errors.Is(cause, ErrChannel):
+		return statusPolicy, "channel closed"
+	default:
+		return statusGoingAway, "going away"
+	}
+}
+
+func cut(reason string) string {
+	if len(reason) <= maxReason {
+		return reason
+	}
+	// A cut in the middle of a character would not be UTF-8.
+	return strings.ToValidUTF8(reason[:maxReason], "")
+}
+
+// closedNormally reports whether err says that the peer closed the connection
+// and was content. The CloseError of websocket libraries is a struct of a code
+// and a reason whose type cannot be named here without importing them; having
+// the same fields it converts to one that can.
+func closedNormally[S ~int](err error) bool {
+	type closeError = struct {
+		Code   S
+		Reason string
+	}
+	want := reflect.TypeFor[closeError]()
+	for ; err != nil; err = errors.Unwrap(err) {
+		if v := reflect.ValueOf(err); v.CanConvert(want) {
+			code := v.Convert(want).Interface().(closeError).Code
+			return code == statusNormal || code == statusGoingAway || code == statusNone
+		}
+	}
+	return false
+}
