@@ -1,0 +1,125 @@
+package heartbeat_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/heartbeat"
+)
+
+// gone is the connection of a peer whose close frame has been read but not yet
+// told, of a library with types of its own.
+type gone struct {
+	told   chan struct{}
+	reason error
+}
+
+type (
+	kind    int
+	code    int
+	goodbye struct {
+		Code   code
+		Reason string
+	}
+)
+
+func (goodbye) Error() string { return "goodbye" }
+
+var errBrokenPipe = errors.New("broken pipe")
+
+func (c gone) Read(context.Context) (kind, []byte, error) {
+	<-c.told
+	return 0, nil, fmt.Errorf("read: %w", c.reason)
+}
+
+func (c gone) Close(code, string) error { close(c.told); return nil }
+
+func (c gone) CloseNow() error                         { return c.Close(0, "") }
+func (gone) Write(context.Context, kind, []byte) error { return errBrokenPipe }
+func (gone) Ping(context.Context) error                { return errBrokenPipe }
+func (gone) SetReadLimit(int64)                        {}
+
+// The writer may see before the reader that the peer is gone. What the reader
+// knows about it counts.
+func TestServePrefersWhatReaderKnows(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		reason error
+		want   error
+	}{
+		{"normal", goodbye{Code: 1000}, nil},
+		{"going away", goodbye{Code: 1001}, nil},
+		{"other code", goodbye{Code: 4000}, goodbye{Code: 4000}},
+		{"no code", errBrokenPipe, errBrokenPipe},
+		{"code of this package", heartbeat.CloseError{Code: 1000}, heartbeat.CloseError{Code: 1000}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			m := newMailbox()
+			m.queue <- groups.Message{}
+			conn := gone{told: make(chan struct{}), reason: row.reason}
+			err := heartbeat.Serve(t.Context(), conn, newTracker(), m, heartbeat.Handler[kind]{}, nil)
+			if !errors.Is(err, row.want) {
+				t.Errorf("Serve returned %v, want %v", err, row.want)
+			}
+			if row.want != nil && !errors.Is(err, heartbeat.ErrConn) {
+				t.Errorf("Serve returned %v", err)
+			}
+		})
+	}
+}
+
+// late is a connection whose peer goes on sending when it is told to go, and
+// that ends the session in the middle of its first write.
+type late struct {
+	gone
+	end    context.CancelFunc
+	writes []error
+	once   *sync.Once
+}
+
+func (c *late) Read(ctx context.Context) (kind, []byte, error) {
+	<-c.told
+	var first bool
+	c.once.Do(func() { first = true })
+	if first {
+		return 1, []byte("late"), ctx.Err()
+	}
+	return 0, nil, net.ErrClosed
+}
+
+func (c *late) Write(ctx context.Context, _ kind, _ []byte) error {
+	c.end()
+	c.writes = append(c.writes, ctx.Err())
+	return nil
+}
+
+// What is under way when a session ends is not cut off, as libraries would drop
+// the connection for it. But nothing new begins.
+func TestServeBeginsNothingAfterTheEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	p, m := newTracker(), newMailbox()
+	for range 3 {
+		m.queue <- groups.Message{}
+	}
+	conn := &late{gone: gone{told: make(chan struct{})}, end: cancel, once: new(sync.Once)}
+	h := heartbeat.Handler[kind]{Receive: func(context.Context, kind, []byte) error {
+		t.Error("handled a message after the end")
+		return nil
+	}}
+	if err := heartbeat.Serve(ctx, conn, p, m, h, nil); err != context.Canceled {
+		t.Errorf("Serve returned %v", err)
+	}
+	if !slices.Equal(conn.writes, []error{nil}) {
+		t.Errorf("writes %v", conn.writes)
+	}
+	if got := p.all(); !slices.Equal(got, []string{"leave " + channel}) {
+		t.Errorf("got %q", got)
+	}
+}
