@@ -1,0 +1,105 @@
+package heartbeat_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"nhooyr.io/websocket"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/heartbeat"
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/prune"
+)
+
+// The README repeats serveRooms word for word; TestReadme compares them.
+
+// serveRooms is one node: ws://.../ws/{room}?user=NAME enters a room, and all in
+// the room, on every node, get its new list of users after each change.
+func serveRooms(ctx context.Context, client redis.UniversalClient, l net.Listener) error {
+	layer, err := groups.New(ctx, client, nil)
+	if err != nil {
+		return err
+	}
+	defer layer.Close(context.WithoutCancel(ctx))
+	var tracker *presence.Tracker
+	tracker, err = presence.New(ctx, layer, &presence.Options{
+		OnChange: func(ctx context.Context, c presence.Change) {
+			if users, err := tracker.Users(ctx, c.Room); err == nil {
+				list, _ := groups.NewJSON("presence", users)
+				_ = layer.GroupSend(ctx, c.Room, list) // delivered at most once
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer tracker.Close(context.WithoutCancel(ctx)) // all leave, then the layer closes
+	pruner, err := prune.New(tracker, nil)
+	if err != nil {
+		return err
+	}
+	go pruner.Run(ctx) // until ctx ends; every node may prune
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ws/{room}", func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return // Accept has answered
+		}
+		defer conn.CloseNow()
+		channel, err := layer.NewChannel()
+		if err != nil {
+			return // the node is closing
+		}
+		_ = heartbeat.Serve(r.Context(), conn, tracker, channel, heartbeat.Handler[websocket.MessageType]{
+			Connect: func(ctx context.Context) error {
+				who := presence.Member{User: r.URL.Query().Get("user")} // "" is anonymous
+				_, _, err := tracker.Add(ctx, r.PathValue("room"), channel.Name(), who)
+				return err
+			},
+		}, nil)
+	})
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	return http.Serve(l, mux)
+}
+
+// A node on an embedded Redis, and two who enter its lobby.
+func Example() {
+	server, err := miniredis.Run()
+	if err != nil {
+		panic(err)
+	}
+	defer server.Close()
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer client.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- serveRooms(ctx, client, l) }()
+
+	for _, user := range []string{"ann", "bob"} {
+		conn, _, err := websocket.Dial(ctx, "ws://"+l.Addr().String()+"/ws/lobby?user="+user, nil)
+		if err != nil {
+			panic(err)
+		}
+		defer conn.CloseNow()
+		_, list, err := conn.Read(ctx)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Printf("%s gets %s\n", user, list)
+	}
+	stop()
+	<-served
+	// Output:
+	// ann gets ["ann"]
+	// bob gets ["ann","bob"]
+}
