@@ -14,7 +14,7 @@ const (
 	Left           Reason = 'l' // removed by the application on its own node
 	RemovedByOther Reason = 'o' // removed by the application on another node
 	Disconnected   Reason = 'd' // its connection ended
-	TimedOut       Reason = 't' // not touched for longer than its max age
+	TimedOut       Reason = 't' // not touched for longer than its max age, or its peer stopped answering
 	Pruned         Reason = 'p' // pruned by hand, with an age of the caller's
 	Switched       Reason = 's' // its channel has another user now
 	Drained        Reason = 'x' // its node was closed

@@ -22,6 +22,9 @@ var (
 	ErrNoAnswer = groups.ErrNoAnswer
 	// ErrNotPresent tells that the channel is not in the room.
 	ErrNotPresent = errors.New("rollcall: not present")
+	// ErrRemade tells that a room was removed, and made again, since the revision
+	// that was waited for: what was written then is gone.
+	ErrRemade = errors.New("rollcall: room was removed and made again")
 	// ErrClosed is returned by a Tracker that was closed.
 	ErrClosed = groups.ErrClosed
 	// ErrMismatch tells that the data in Redis was written by another version

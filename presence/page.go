@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -43,6 +44,24 @@ func (r *Reader) All(ctx context.Context, room string) iter.Seq2[Presence, error
 		}
 		if err := it.Err(); err != nil {
 			yield(Presence{}, opError("all", room, "", unavailable(err)))
+		}
+	}
+}
+
+// SnapshotAt is Snapshot once the room has reached a revision, such as the one
+// that a write has returned: where Redis is read from a replica, that may take a
+// moment. It returns ErrRemade where the room was removed since, and made again.
+func (r *Reader) SnapshotAt(ctx context.Context, room string, revision Revision) (Snapshot, error) {
+	for pause := time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
+		s, err := r.Snapshot(ctx, room)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		if reached, err := reaches(s.header, revision); reached {
+			return s, opError("snapshot", room, "", err)
+		}
+		if err := sleep(ctx, nil, pause); err != nil {
+			return Snapshot{}, opError("snapshot", room, "", err)
 		}
 	}
 }

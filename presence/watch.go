@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 // WatchOptions say how a room is watched. The zero value of each field is its
@@ -124,14 +126,15 @@ func (w *Watcher) Counts() Counts {
 }
 
 // WaitFor returns when the view has reached a revision, such as the one that a
-// write has returned.
+// write has returned: what was written is in it then. It returns ErrRemade where
+// the room was removed since, and made again.
 func (w *Watcher) WaitFor(ctx context.Context, revision Revision) error {
 	for {
 		w.view.mu.Lock()
-		reached, moved := Revision(w.view.head.Revision) >= revision, w.view.moved
+		head, moved := w.view.head, w.view.moved
 		w.view.mu.Unlock()
-		if reached {
-			return nil
+		if reached, err := reaches(head, revision); reached {
+			return opError("wait", w.view.room, "", err)
 		}
 		select {
 		case <-moved:
@@ -143,6 +146,18 @@ func (w *Watcher) WaitFor(ctx context.Context, revision Revision) error {
 			return ErrClosed
 		}
 	}
+}
+
+// reaches tells whether a room is at a revision or past it, and whether it is
+// still the room of which that was one.
+func reaches(head luascripts.Header, revision Revision) (bool, error) {
+	if Revision(head.Revision) < revision {
+		return false, nil
+	}
+	if Revision(head.Birth) > revision {
+		return true, ErrRemade
+	}
+	return true, nil
 }
 
 // Close ends the Watcher. The last one of a room on this node frees the replica.

@@ -182,3 +182,37 @@ func TestMinInterval(t *testing.T) {
 		}
 	})
 }
+
+func TestWaitForARevision(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		c := n.open(t)
+		r := n.add(t, "lobby", c, "ana")
+		got, err := n.SnapshotAt(t.Context(), "lobby", r)
+		if err != nil || len(got.Presences) != 1 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := n.SnapshotAt(short, "lobby", r+1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a revision to come: %v", err)
+		}
+		w := watch(t, n, "lobby", nil)
+		if err := w.WaitFor(short, r+1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a revision to come: %v", err)
+		}
+		if err := s.NewClient(t).Del(t.Context(), n.Store().Room("lobby"), n.Store().RoomUsers("lobby")).Err(); err != nil {
+			t.Fatal(err)
+		}
+		n.add(t, "lobby", n.open(t), "ben")
+		if _, err := n.SnapshotAt(t.Context(), "lobby", r); !errors.Is(err, presence.ErrRemade) {
+			t.Errorf("a room that was made again: %v", err)
+		}
+		redistest.Eventually(t, 10*time.Second, func() error {
+			if err := w.WaitFor(t.Context(), r); !errors.Is(err, presence.ErrRemade) {
+				return fmt.Errorf("a room that was made again: %v", err)
+			}
+			return nil
+		})
+	})
+}
