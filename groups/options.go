@@ -31,8 +31,9 @@ type Options struct {
 	Prefix string
 
 	// NodeID names this process in the fleet: up to 64 letters, digits, "-",
-	// "_" and ".". Two living processes must not share one. Defaults to 16
-	// random characters.
+	// "_" and ".". It must be new at every start: channels are named by it, and
+	// one of an earlier process may still be in a room. Defaults to 16 random
+	// characters.
 	NodeID string
 
 	// Capacity is how many messages a channel's mailbox holds. Defaults to 100.

@@ -55,11 +55,14 @@ type requests struct {
 	sentinels  []error
 	slots      chan struct{}
 	work       sync.WaitGroup
-	closed     bool
+	ctx        context.Context // of the work; ended by close
+	stop       context.CancelFunc
 }
 
 func newRequests() *requests {
+	ctx, stop := context.WithCancel(context.Background())
 	return &requests{
+		ctx: ctx, stop: stop,
 		waiting:    make(map[uint64]chan answer),
 		responders: make(map[string]Responder),
 		sentinels:  []error{ErrUnknownChannel, ErrClosed, ErrUnavailable, ErrChannelClosed, luascripts.ErrNodeTaken, luascripts.ErrMismatch},
@@ -158,7 +161,7 @@ func (l *Layer) serve(q request) {
 	r := l.requests
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if r.ctx.Err() != nil {
 		return
 	}
 	select {
@@ -171,7 +174,7 @@ func (l *Layer) serve(q request) {
 	r.work.Go(func() {
 		defer func() { <-r.slots }()
 		timeout := min(max(time.Duration(q.Timeout)*time.Millisecond, time.Millisecond), time.Minute)
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		ctx, cancel := context.WithTimeout(r.ctx, timeout)
 		defer cancel()
 		a := answer{ID: q.ID}
 		body, err := l.respond(ctx, respond, q)
@@ -236,10 +239,10 @@ type answeredError struct {
 func (e *answeredError) Error() string { return e.text }
 func (e *answeredError) Unwrap() error { return e.kind }
 
-// close waits for the requests of other nodes, and takes no more.
+// close ends the requests of other nodes, and takes no more.
 func (r *requests) close() {
 	r.mu.Lock()
-	r.closed = true
+	r.stop()
 	r.mu.Unlock()
 	r.work.Wait()
 }

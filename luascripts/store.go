@@ -62,7 +62,16 @@ func field(info, name string) string {
 	return ""
 }
 
-// Publish queues a frame for a topic in a pipeline.
+// Publish queues a frame for a topic in a pipeline. It is sent at most once: a
+// client that retries what may have arrived would repeat it.
 func (s *Store) Publish(ctx context.Context, pipe redis.Pipeliner, topic, frame string) *redis.IntCmd {
-	return pipe.Publish(ctx, topic, frame)
+	cmd := redis.NewIntCmd(ctx, s.publish, topic, frame)
+	_ = pipe.Process(ctx, once{cmd}) // a pipeline only queues
+	return cmd
 }
+
+// once is a command that the client does not retry.
+type once struct{ *redis.IntCmd }
+
+// NoRetry implements redis.Cmder.
+func (once) NoRetry() bool { return true }
