@@ -61,7 +61,7 @@ func (s *session[M, S]) close(cause error) {
 func (s *session[M, S]) idle() <-chan struct{} {
 	idle := make(chan struct{})
 	s.tasks.Go(func() {
-		// Past this lock, who begins sees that the session has ended.
+		//lint:ignore SA2001 past this lock, who begins sees that the session has ended.
 		s.mu.Lock()
 		s.mu.Unlock()
 		s.running.Wait()
