@@ -65,7 +65,7 @@ function join(room, user) {
 function leave() {
   connection.close();
   history.replaceState(null, "", `#room=${encodeURIComponent(connection.room)}`);
-  lobby.choose(connection.room);
+  lobby.choose(connection.room, connection.user);
   connection = view = null;
   screen.screen = "lobby";
   showTab("talk");
@@ -95,8 +95,9 @@ document.querySelector(".explain").open = matchMedia("(min-width: 1080px) and (m
 
 const hash = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B"));
 const room = hash.get("room");
-if (room) lobby.choose(room);
+const name = hash.get("name");
+if (room) lobby.choose(room, name);
 await fleet.poll();
-if (room && hash.has("name")) join(room, hash.get("name"));
-else if (room && hash.has("anonymous")) join(room, null);
+if (room && name !== null) lobby.join(name);
+else if (room && hash.has("anonymous")) lobby.join(null);
 fleet.start();

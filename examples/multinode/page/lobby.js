@@ -39,7 +39,8 @@ export class Lobby {
     return choice;
   }
 
-  choose(room) {
+  choose(room, user = null) {
+    if (user !== null) byId("name").value = user;
     const input = Array.from(this.rooms.querySelectorAll("input")).find((each) => each.value === room);
     if (input) input.checked = true;
     byId("other").value = input ? "" : room;

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+// screenshotVariable, when it is set, is where the picture for the README goes.
+const screenshotVariable = "ROLLCALL_SCREENSHOT"
+
+// tab is a page in a browser.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// newBrowser starts Chromium; each call of open is one more tab.
+func newBrowser(t *testing.T) (open func(width, height int, dark bool) *tab) {
+	path := redistest.RequireProgram(t, "chromium", "chromium-browser", "google-chrome")
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.NoSandbox,
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+	)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Errorf("close the browser: %v", err)
+		}
+		cancel()
+	})
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return func(width, height int, dark bool) *tab {
+		t.Helper()
+		ctx, cancel := chromedp.NewContext(ctx)
+		t.Cleanup(cancel)
+		// The first call opens the tab, which ends with that call's context.
+		if err := chromedp.Do(ctx); err != nil {
+			t.Fatal(err)
+		}
+		p := &tab{t: t, ctx: ctx}
+		p.do(chromedp.EmulateViewport(int64(width), int64(height)))
+		scheme := &emulation.MediaFeature{Name: "prefers-color-scheme", Value: "light"}
+		if dark {
+			scheme.Value = "dark"
+		}
+		params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{scheme}}
+		p.do(func(ctx context.Context, at *chromedp.Target) (chromedp.Void, error) {
+			_, err := cdp.Call(ctx, at, emulation.SetEmulatedMedia, params)
+			return chromedp.Void{}, err
+		})
+		return p
+	}
+}
+
+func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *tab) eval(expression string) string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("String("+expression+")"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return text
+}
+
+// wait waits until the text of an element has want in it.
+func (p *tab) wait(id, want string) {
+	p.t.Helper()
+	redistest.Eventually(p.t, 2*slack, func() error {
+		if got := p.text(id); !strings.Contains(got, want) {
+			return fmt.Errorf("#%s is %q, without %q", id, got, want)
+		}
+		return nil
+	})
+}
+
+func (p *tab) waitNot(id, unwanted string) {
+	p.t.Helper()
+	redistest.Eventually(p.t, 2*slack, func() error {
+		if got := p.text(id); strings.Contains(got, unwanted) {
+			return fmt.Errorf("#%s is %q, with %q", id, got, unwanted)
+		}
+		return nil
+	})
+}
+
+func (p *tab) text(id string) string {
+	return p.eval(fmt.Sprintf("document.getElementById(%q).textContent", id))
+}
+
+func (p *tab) enter(f *testFleet, number int, room, name string) {
+	p.t.Helper()
+	p.do(chromedp.Navigate(f.url(number, fmt.Sprintf("/#room=%s&name=%s", room, name))))
+	p.wait("where-text", fmt.Sprintf("on node %d", number))
+}
+
+func (p *tab) say(text string) {
+	p.t.Helper()
+	p.do(chromedp.SendKeys("#line", text+kb.Enter))
+}
+
+func (p *tab) screenshot(path string) {
+	p.t.Helper()
+	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(path, picture, 0o644)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Two pages on two nodes see each other come, speak and go; then one's node
+// is killed, and it comes back by itself on another.
+func TestPages(t *testing.T) {
+	open := newBrowser(t)
+	const maxAge = 3 * time.Second
+	f := startFleet(t, "-max-age", maxAge.String())
+	ada, leo := open(1280, 900, false), open(360, 740, true)
+
+	// The first joins with one click, by what the page proposes.
+	ada.do(chromedp.Navigate(f.url(1, "/")), chromedp.SetValue("#name", "Ada"), chromedp.Click("#join-button"))
+	ada.wait("where-text", "on node 1")
+	ada.wait("room-counts", "1 person")
+	ada.wait("members", "Ada")
+
+	leo.enter(f, 2, "garden", "Leo")
+	ada.wait("members", "Leo")
+	ada.wait("activity", "Leo came")
+	leo.wait("members", "Ada")
+	lurker := f.join(t, 3, "garden", "")
+	ada.wait("lurkers", "1 anonymous visitor")
+	second := f.join(t, 3, "garden", "Leo")
+	ada.wait("members", "2 connections")
+
+	leo.say(`<img src=x onerror="document.title='hacked'">`)
+	ada.wait("messages", `<img src=x onerror=`)
+	if ada.eval(`document.querySelectorAll("#messages img").length`) != "0" || strings.Contains(ada.eval("document.title"), "hacked") {
+		t.Error("what someone says becomes markup")
+	}
+	ada.say("Good morning, Leo")
+	leo.wait("messages", "Good morning, Leo")
+	if wide := leo.eval("document.documentElement.scrollWidth - innerWidth"); wide != "0" {
+		t.Errorf("on a phone the page is %s px too wide", wide)
+	}
+	lurker.conn.CloseNow()
+	second.conn.CloseNow()
+	ada.wait("activity", "Anonymous went")
+	ada.waitNot("members", "2 connections")
+	leo.do(chromedp.Evaluate[chromedp.Void](`document.getElementById("leave").click()`))
+	ada.wait("activity", "Leo went")
+	ada.waitNot("members", "Leo")
+	leo.do(chromedp.Click("#join-button"))
+	ada.wait("members", "Leo")
+
+	// Ada's own page kills Leo's node.
+	ada.do(chromedp.Click(`[data-node="2"] .crash`))
+	ada.wait("nodes", "crashed")
+	leo.wait("where-text", "on node")
+	leo.waitNot("where-text", "node 2")
+	ada.wait("members", "Leo")
+	ada.waitNot("members", "2 connections") // what died with the node has been swept
+	leo.say("That was quick")
+	ada.wait("messages", "That was quick")
+
+	ada.do(chromedp.Click(`[data-node="2"] .start`))
+	ada.wait("fleet-summary", "3 of 3 running")
+
+	// A reload comes back to the same place.
+	ada.do(chromedp.Reload())
+	ada.wait("members", "Ada")
+	leo.waitNot("members", "2 connections")
+}
+
+// The picture for the README: a room over three nodes, one of which has just
+// been killed.
+func TestPicture(t *testing.T) {
+	open := newBrowser(t)
+	args := []string{}
+	path := os.Getenv(screenshotVariable)
+	if path == "" {
+		path = filepath.Join(t.TempDir(), "picture.png")
+	} else {
+		args = append(args, "-port", "8081") // as in the README's words
+	}
+	f := startFleet(t, args...)
+	ada, leo := open(1280, 860, false), open(1280, 860, false)
+	ada.enter(f, 1, "garden", "Ada")
+	leo.enter(f, 3, "garden", "Leo")
+	visitors := map[string]*client{"Mira": nil, "Otis": nil, "": nil}
+	for i, name := range slices.Sorted(maps.Keys(visitors)) {
+		visitors[name] = f.join(t, i%2+1, "garden", name)
+	}
+	for _, line := range []struct{ user, text string }{
+		{"Mira", "Good morning! I am on node 2, I think."},
+		{"Otis", "And I on node 1. Yet here we all are."},
+		{"", "Just looking in."},
+		{"Mira", "Ada, shall we crash a node and see?"},
+	} {
+		visitors[line.user].send(line.text)
+		ada.wait("messages", line.text)
+	}
+	ada.say("Node 3, then. Hold on, Leo.")
+	leo.wait("messages", "Hold on")
+	ada.do(chromedp.Click(`[data-node="3"] .crash`))
+	ada.wait("nodes", "swept in")
+	ada.wait("members", "2 connections")
+	leo.wait("where-text", "on node")
+	leo.waitNot("where-text", "node 3")
+	leo.say("I was on node 3. That was quick.")
+	ada.wait("messages", "quick")
+	ada.do(chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"))
+	ada.screenshot(path)
+}

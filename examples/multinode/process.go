@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// nodeVariable, when it is set, makes this program a node.
+const nodeVariable = "ROLLCALL_MULTINODE_NODE"
+
+// nodeConfig is the first line of a node's standard input. The supervisor
+// holds that pipe open as long as it lives: its end tells a node that nobody
+// looks after it any more, however the supervisor ended.
+type nodeConfig struct {
+	Number  int           `json:"number"`
+	Redis   string        `json:"redis"`
+	MaxAge  time.Duration `json:"max_age"`
+	Fleet   []string      `json:"fleet"`   // every node's URL, this one's at Number-1
+	Control string        `json:"control"` // URL of the supervisor's control
+	Token   string        `json:"token"`   // which it asks for
+}
+
+// nodeReport is one line of a node's standard output.
+type nodeReport struct {
+	Ready       string `json:"ready,omitempty"`       // it serves: its id in Redis
+	Failed      string `json:"failed,omitempty"`      // it could not start: why
+	Connections *int   `json:"connections,omitempty"` // how many it holds now
+	Line        string `json:"line,omitempty"`        // something to show in the terminal
+}
+
+// process is a node's operating-system process.
+type process struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	done  chan struct{} // closed when it has ended
+}
+
+// startProcess runs this program as a node. Reports arrive in order, and the
+// last one before done is closed.
+func startProcess(config nodeConfig, report func(nodeReport)) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", nodeVariable, config.Number))
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = processGroup()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, stdin: stdin, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		lines := bufio.NewScanner(stdout)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var r nodeReport
+			if json.Unmarshal(lines.Bytes(), &r) == nil {
+				report(r)
+			}
+		}
+		cmd.Wait()
+		stdin.Close()
+	}()
+	// A node that ends before it has read this is seen by done.
+	json.NewEncoder(stdin).Encode(config)
+	return p, nil
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// kill is kill -9: the node does nothing more, not even say goodbye.
+func (p *process) kill() { p.cmd.Process.Kill() }
+
+// terminate asks the node to stop in order.
+func (p *process) terminate() {
+	if p.cmd.Process.Signal(syscall.SIGTERM) != nil {
+		p.stdin.Close() // not every system has signals; a node understands this too
+	}
+}

@@ -1,0 +1,16 @@
+//go:build !unix
+
+package main
+
+import (
+	"errors"
+	"syscall"
+)
+
+var errNoFreeze = errors.New("this system cannot freeze a process")
+
+func processGroup() *syscall.SysProcAttr { return nil }
+
+func (p *process) freeze() error { return errNoFreeze }
+
+func (p *process) thaw() error { return errNoFreeze }
