@@ -61,10 +61,10 @@ func (s *session[M, S]) close(cause error) {
 func (s *session[M, S]) idle() <-chan struct{} {
 	idle := make(chan struct{})
 	s.tasks.Go(func() {
-		//lint:ignore SA2001 past this lock, who begins sees that the session has ended.
 		s.mu.Lock()
+		running := &s.running // past this lock, who begins sees that the session has ended
 		s.mu.Unlock()
-		s.running.Wait()
+		running.Wait()
 		close(idle)
 	})
 	return idle
