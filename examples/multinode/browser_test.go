@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -200,6 +202,28 @@ func TestPages(t *testing.T) {
 	ada.do(chromedp.Reload())
 	ada.wait("members", "Ada")
 	leo.waitNot("members", "2 connections")
+
+	// Who goes on to another page has gone, and the way back leads back.
+	leo.do(chromedp.Navigate("about:blank"))
+	ada.wait("activity", "Leo went")
+	ada.waitNot("members", "Leo")
+	leo.do(chromedp.Evaluate[chromedp.Void]("history.back()")) // NavigateBack waits for a load that a kept page does not have
+	ada.wait("members", "Leo")
+	leo.wait("where-text", "on node")
+}
+
+// A node that answers nothing has gone too, though its sockets are open.
+func TestPageOnFrozenNode(t *testing.T) {
+	open := newBrowser(t)
+	f := startFleet(t)
+	ada := open(1280, 900, true)
+	ada.enter(f, 2, "garden", "Ada")
+	ada.do(chromedp.Click(`[data-node="2"] .freeze`))
+	ada.wait("nodes", "frozen")
+	ada.waitNot("where-text", "node 2")
+	ada.wait("where-text", "on node")
+	ada.say("Moved over")
+	ada.wait("messages", "Moved over")
 }
 
 // The picture for the README: a room over three nodes, one of which has just
@@ -240,5 +264,11 @@ func TestPicture(t *testing.T) {
 	leo.say("I was on node 3. That was quick.")
 	ada.wait("messages", "quick")
 	ada.do(chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"))
+	redistest.Eventually(t, slack, func() error { // colours of those who just came
+		if running := ada.eval("document.getAnimations().length"); running != "0" {
+			return fmt.Errorf("%s animations", running)
+		}
+		return nil
+	})
 	ada.screenshot(path)
 }

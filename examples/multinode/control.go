@@ -109,6 +109,7 @@ func writeError(w http.ResponseWriter, status int, err error) {
 type fleetStatus struct {
 	Self   int          `json:"self"`    // the node that answers
 	MaxAge float64      `json:"max_age"` // in seconds
+	Sweep  float64      `json:"sweep"`   // how often a node looks for who is older, in seconds
 	Freeze float64      `json:"freeze"`  // how long one lasts, in seconds
 	Nodes  []nodeStatus `json:"nodes"`
 }
@@ -122,7 +123,12 @@ func (n *node) serveFleet(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer answer.Body.Close()
-	status := fleetStatus{Self: n.config.Number, MaxAge: n.config.MaxAge.Seconds(), Freeze: freezeTime.Seconds()}
+	status := fleetStatus{
+		Self:   n.config.Number,
+		MaxAge: n.config.MaxAge.Seconds(),
+		Sweep:  intervalsFor(n.config.MaxAge).sweep.Seconds(),
+		Freeze: freezeTime.Seconds(),
+	}
 	if err := json.NewDecoder(answer.Body).Decode(&status.Nodes); err != nil {
 		writeError(w, http.StatusBadGateway, err)
 		return

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -9,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,9 +65,6 @@ func TestCrashButton(t *testing.T) {
 
 // A node that wakes after max age has lost its visitors, and tells them.
 func TestFrozenNode(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("no SIGSTOP")
-	}
 	f := startFleet(t, "-max-age", "2s", "-nodes", "2")
 	ada, leo := f.join(t, 1, "hall", "ada"), f.join(t, 2, "hall", "leo")
 	ada.waitList("ada, leo +0")

@@ -115,7 +115,8 @@ func nodeAddress(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 // supervisor's end all of this would go on and hold its ports.
 func watchGoRun(ctx context.Context, cancel context.CancelFunc) {
 	self, err := os.Executable()
-	if err != nil || !strings.Contains(filepath.ToSlash(self), "/go-build") {
+	cache := os.Getenv("GOCACHE") // by default a folder named go-build
+	if err != nil || !strings.Contains(filepath.ToSlash(self), "/go-build") && (cache == "" || !strings.HasPrefix(self, cache)) {
 		return
 	}
 	parent := os.Getppid()

@@ -89,6 +89,10 @@ byId("composer").addEventListener("submit", (event) => {
   if (text !== '"heartbeat"') connection.send(text);
   line.value = "";
 });
+addEventListener("pagehide", () => connection?.sleep());
+addEventListener("pageshow", (event) => {
+  if (event.persisted) connection?.wake();
+});
 for (const each of document.querySelectorAll(".tabs button")) each.addEventListener("click", () => showTab(each.dataset.tab));
 showTab("talk");
 document.querySelector(".explain").open = matchMedia("(min-width: 1080px) and (min-height: 760px)").matches;

@@ -26,6 +26,15 @@ export class Connection {
     this.drop();
   }
 
+  // A page that one has left may be kept for the way back. Meanwhile nobody is here.
+  sleep() {
+    this.drop();
+  }
+
+  wake() {
+    this.open(this.node ?? this.fleet.home);
+  }
+
   // The node answers nothing any more, though its socket may look open.
   abandon() {
     if (this.connected) this.lost();

@@ -8,6 +8,7 @@ const PATIENCE = 2000;
 export class Fleet {
   nodes = [];
   maxAge = 0;
+  sweep = 0;
   freeze = 20;
 
   // current() is the node that the page's websocket is on, or null; onSilent
@@ -77,6 +78,7 @@ export class Fleet {
       this.home ??= report.self;
       this.nodes = report.nodes;
       this.maxAge = report.max_age;
+      this.sweep = report.sweep;
       this.freeze = report.freeze;
     }
     this.draw(Boolean(report));
@@ -156,7 +158,7 @@ export class Fleet {
   }
 
   note(node) {
-    const left = Math.ceil(this.maxAge - node.since);
+    const left = Math.ceil(this.maxAge + this.sweep - node.since);
     switch (node.state) {
       case "frozen":
         return `Asleep with its sockets open; wakes in ${seconds(Math.max(0, Math.ceil(this.freeze - node.since)))}.`;
@@ -205,4 +207,4 @@ export class Fleet {
   }
 }
 
-export const seconds = (n) => `${n} s`;
+const seconds = (n) => `${n}\u00a0s`;
