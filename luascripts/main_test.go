@@ -1,0 +1,9 @@
+package luascripts_test
+
+import (
+	"testing"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m) }

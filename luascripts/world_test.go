@@ -1,0 +1,201 @@
+package luascripts_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// A world is one store, and one node that writes to it.
+type world struct {
+	*luascripts.Store
+	t      *testing.T
+	ctx    context.Context
+	c      redis.UniversalClient
+	node   string
+	inc    []string // the node's incarnation in each shard
+	number int64
+	rarely bool // the test itself calls agree
+}
+
+func newWorld(t *testing.T, server *redistest.Server) *world {
+	t.Helper()
+	return newWorldOf(t, server, 1, "n1")
+}
+
+func newWorldOf(t *testing.T, server *redistest.Server, shards int, node string) *world {
+	t.Helper()
+	keys, err := luascripts.NewKeys("test", shards)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, ctx: t.Context(), c: server.NewClient(t), node: node}
+	if w.Store, err = luascripts.Open(w.ctx, w.c, keys); err != nil {
+		t.Fatal(err)
+	}
+	w.register()
+	return w
+}
+
+// another is a second node of the same store.
+func (w *world) another(node string) *world {
+	w.t.Helper()
+	o := &world{Store: w.Store, t: w.t, ctx: w.ctx, c: w.c, node: node}
+	o.register()
+	return o
+}
+
+func (w *world) registration() luascripts.Registration {
+	return luascripts.Registration{Node: w.node, Token: "t", Lease: time.Minute, MaxAge: time.Minute}
+}
+
+// register begins an incarnation in each shard.
+func (w *world) register() {
+	w.t.Helper()
+	w.inc = nil
+	for shard := range w.Shards() {
+		inc, err := w.Register(w.ctx, shard, w.registration())
+		w.must(err)
+		w.inc = append(w.inc, inc)
+	}
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// batch has the next number; all its rooms must be in the shard of the first.
+func (w *world) batch(ops ...luascripts.Op) luascripts.Batch {
+	w.number++
+	shard := w.Shard(ops[0].Room)
+	return luascripts.Batch{Shard: shard, Node: w.node, Incarnation: w.inc[shard], Number: w.number, Ops: ops}
+}
+
+// write runs a batch, and unless w.rarely checks the whole store after it.
+func (w *world) write(ops ...luascripts.Op) luascripts.Reply {
+	w.t.Helper()
+	reply, err := w.Write(w.ctx, w.batch(ops...))
+	w.must(err)
+	if !w.rarely {
+		w.agree(w.node)
+	}
+	return reply
+}
+
+func add(room, short, user, info string) luascripts.Op {
+	r := luascripts.Record{User: user, Info: []byte(info)}
+	return luascripts.Op{Action: luascripts.Add, Room: room, Short: short, Record: r}
+}
+
+func update(room, short, info string) luascripts.Op {
+	r := luascripts.Record{Info: []byte(info)}
+	return luascripts.Op{Action: luascripts.Update, Room: room, Short: short, Record: r}
+}
+
+func remove(room, short string) luascripts.Op {
+	return luascripts.Op{Action: luascripts.Remove, Room: room, Short: short, Reason: 'l'}
+}
+
+func statuses(r luascripts.Reply) string {
+	var b strings.Builder
+	for _, result := range r.Results {
+		b.WriteByte(byte(result.Status))
+	}
+	return b.String()
+}
+
+// tell writes events in a short form: "lobby +1=ann:hi >ann 1/1/0", with the
+// numbers of presences, users and anonymous at the end.
+func (w *world) tell(events []luascripts.RoomEvent) []string {
+	var lines []string
+	for _, e := range events {
+		words := []string{e.Room}
+		for _, it := range e.Items {
+			reason := ""
+			if it.Kind == luascripts.Removed {
+				reason = string(it.Reason) + ","
+			}
+			short := strings.TrimPrefix(it.Channel, w.node+"!")
+			word := fmt.Sprintf("%c%s%s=%s", it.Kind, reason, short, it.Record.User)
+			if it.Record.Info != nil {
+				word += ":" + string(it.Record.Info)
+			}
+			words = append(words, word)
+		}
+		for _, user := range e.Went {
+			words = append(words, "<"+user)
+		}
+		for _, user := range e.Came {
+			words = append(words, ">"+user)
+		}
+		lines = append(lines, strings.Join(append(words, counts(e.Header)), " "))
+	}
+	return lines
+}
+
+func counts(h luascripts.Header) string {
+	return fmt.Sprintf("%d/%d/%d", h.Presences, h.Users, h.Anonymous)
+}
+
+func (w *world) expect(events []luascripts.RoomEvent, want ...string) {
+	w.t.Helper()
+	if got := w.tell(events); !slices.Equal(got, want) {
+		w.t.Fatalf("events\n %q\nwant\n %q", got, want)
+	}
+}
+
+// header reads what Redis holds of a room.
+func (w *world) header(room string) luascripts.Header {
+	w.t.Helper()
+	text, err := w.c.HGet(w.ctx, w.Room(room), "").Result()
+	w.must(err)
+	h, err := luascripts.DecodeHeader(text)
+	w.must(err)
+	return h
+}
+
+func (w *world) record(room, short string) luascripts.Record {
+	w.t.Helper()
+	text, err := w.c.HGet(w.ctx, w.Room(room), w.node+"!"+short).Result()
+	w.must(err)
+	r, err := luascripts.DecodeRecord(text)
+	w.must(err)
+	return r
+}
+
+// now is the server's time.
+func (w *world) now() time.Time {
+	w.t.Helper()
+	now, err := w.c.Time(w.ctx).Result()
+	w.must(err)
+	return now
+}
+
+// seen makes a channel of the node look as if it had been seen some time ago.
+func (w *world) seen(short string, ago time.Duration) {
+	w.t.Helper()
+	score := float64(w.now().Add(-ago).UnixMilli())
+	for shard := range w.Shards() {
+		w.must(w.c.ZAddXX(w.ctx, w.Presences(shard, w.node), redis.Z{Score: score, Member: short}).Err())
+	}
+}
+
+// leased does so to the node's lease.
+func (w *world) leased(ago time.Duration) {
+	w.t.Helper()
+	score := float64(w.now().Add(-ago).UnixMilli())
+	for shard := range w.Shards() {
+		w.must(w.c.ZAdd(w.ctx, w.Nodes(shard), redis.Z{Score: score, Member: w.node}).Err())
+	}
+}
