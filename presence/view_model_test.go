@@ -165,7 +165,8 @@ func checkHistory(ctx context.Context, t *testing.T, rt *rapid.T, s *redistest.S
 			replicas[0].read(ctx, rt, revision)
 		}
 	}
-	snapshot, err := nodes[2].Snapshot(ctx, room)
+	var snapshot presence.Snapshot
+	_, err := insist(func() (err error) { snapshot, err = nodes[2].Snapshot(ctx, room); return err })
 	if err != nil {
 		rt.Fatal(err)
 	}
@@ -194,7 +195,7 @@ func checkHistory(ctx context.Context, t *testing.T, rt *rapid.T, s *redistest.S
 		}
 	}
 	for i, c := range channels {
-		if _, err := owners[i].LeaveAll(ctx, c, presence.Left); err != nil {
+		if _, err := insist(func() error { _, err := owners[i].LeaveAll(ctx, c, presence.Left); return err }); err != nil {
 			rt.Fatal(err)
 		}
 		ch, _ := owners[i].Layer.Channel(c)
