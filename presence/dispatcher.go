@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +25,8 @@ type dispatcher struct {
 	mu      sync.Mutex
 	waiting map[string][]Change // a room is here while a goroutine serves it
 	work    sync.WaitGroup
+
+	panics atomic.Uint64
 }
 
 func newDispatcher(handler func(context.Context, Change), log *zap.Logger) *dispatcher {
@@ -51,10 +54,17 @@ func (d *dispatcher) post(c Change) {
 }
 
 func (d *dispatcher) serve(room string) {
+	over := false
+	defer func() {
+		if !over { // the handler has ended this goroutine (runtime.Goexit)
+			d.work.Go(func() { d.serve(room) })
+		}
+	}()
 	for {
 		d.mu.Lock()
 		queue := d.waiting[room]
 		if len(queue) == 0 {
+			over = true
 			delete(d.waiting, room)
 			d.mu.Unlock()
 			return
@@ -82,6 +92,7 @@ func (d *dispatcher) do(f func()) { d.work.Go(func() { d.guard(f) }) }
 func (d *dispatcher) guard(f func()) {
 	defer func() {
 		if p := recover(); p != nil {
+			d.panics.Add(1)
 			d.log.Error("handler panicked", zap.Any("panic", p), zap.Stack("stack"))
 		}
 	}()

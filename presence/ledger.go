@@ -18,11 +18,11 @@ type entry struct {
 	op      sync.Mutex // held during an operation on the channel
 
 	touched atomic.Bool
-	leaving atomic.Bool // a leave-all could not be written yet
 
 	mu      sync.Mutex
 	rooms   map[string]held
 	evicted map[string]Member // pruned: a touch adds them again
+	leaving map[string]Reason // removals that are not written yet
 	gone    bool              // no longer in the ledger
 }
 
@@ -44,26 +44,40 @@ func (l *ledger) get(short string) *entry {
 // The caller unlocks op.
 func (l *ledger) lock(short, channel string) *entry {
 	for {
-		e := l.get(short)
-		if e == nil {
-			made, _ := l.entries.LoadOrStore(short, &entry{short: short, channel: channel})
-			e = made.(*entry)
-		}
-		e.op.Lock()
-		e.mu.Lock()
-		gone := e.gone
-		e.mu.Unlock()
-		if !gone {
+		made, _ := l.entries.LoadOrStore(short, &entry{short: short, channel: channel})
+		if e := made.(*entry); e.lock() {
 			return e
 		}
+	}
+}
+
+// lockKnown is lock for an operation that makes no entry. It returns nil where
+// there is none.
+func (l *ledger) lockKnown(short string) *entry {
+	for {
+		e := l.get(short)
+		if e == nil || e.lock() {
+			return e
+		}
+	}
+}
+
+// lock returns false, and locks nothing, if the entry is no longer in the
+// ledger: another may have taken its place, whose lock keeps nobody out here.
+func (e *entry) lock() bool {
+	e.op.Lock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.gone {
 		e.op.Unlock()
 	}
+	return !e.gone
 }
 
 // unlock ends an operation. An entry without rooms is forgotten.
 func (l *ledger) unlock(e *entry) {
 	e.mu.Lock()
-	if len(e.rooms) == 0 && len(e.evicted) == 0 && !e.gone {
+	if len(e.rooms) == 0 && len(e.evicted) == 0 && len(e.leaving) == 0 && !e.gone {
 		e.gone = true
 		l.entries.CompareAndDelete(e.short, e)
 	}
@@ -100,6 +114,7 @@ func (e *entry) record(room string, h held) (old held, replaced bool) {
 	old, replaced = e.rooms[room]
 	e.rooms[room] = h
 	delete(e.evicted, room)
+	delete(e.leaving, room)
 	return old, replaced
 }
 
@@ -119,6 +134,7 @@ func (e *entry) erase(room string) (held, bool) {
 	h, ok := e.rooms[room]
 	delete(e.rooms, room)
 	delete(e.evicted, room)
+	delete(e.leaving, room)
 	return h, ok
 }
 
@@ -150,5 +166,32 @@ func (e *entry) wanted() map[string]Member {
 	for room, m := range e.evicted {
 		all[room] = m
 	}
+	for room := range e.leaving {
+		delete(all, room)
+	}
 	return all
+}
+
+// leave notes that the channel is to leave a room, until erase or record.
+func (e *entry) leave(room string, why Reason) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.leaving == nil {
+		e.leaving = make(map[string]Reason, 1)
+	}
+	e.leaving[room] = why
+}
+
+// leavings returns the removals that are not written yet, by their reason.
+func (e *entry) leavings() map[Reason][]string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var byReason map[Reason][]string
+	for room, why := range e.leaving {
+		if byReason == nil {
+			byReason = make(map[Reason][]string, 1)
+		}
+		byReason[why] = append(byReason[why], room)
+	}
+	return byReason
 }

@@ -29,7 +29,7 @@ type Options struct {
 	// presence added or removed, and once for a room, with Bulk set, by a prune.
 	// Calls for one room come one at a time and in order; rooms do not wait for
 	// each other, and no write waits for the handler. Where more than 128 calls
-	// for one room are waiting, they become one bulk change. A panic is logged.
+	// for one room are waiting, they become one bulk change. A panic is logged and counted.
 	OnChange func(ctx context.Context, c Change)
 
 	// OnEvict is called when a channel of this node was removed from a room by

@@ -138,6 +138,10 @@ func (t *Tracker) leaveEverything(ctx context.Context) error {
 		slots <- struct{}{}
 		leaves.Go(func() {
 			defer func() { <-slots }()
+			if !e.lock() {
+				return
+			}
+			defer t.ledger.unlock(e)
 			if _, err := t.leaveAll(ctx, e, Drained); err != nil {
 				mu.Lock()
 				defer mu.Unlock()

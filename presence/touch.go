@@ -23,7 +23,7 @@ func (t *Tracker) Touch(channel string) {
 func (t *Tracker) flush() {
 	var touched []*entry
 	t.ledger.entries.Range(func(_, v any) bool {
-		if e := v.(*entry); e.touched.Load() && !e.leaving.Load() {
+		if e := v.(*entry); e.touched.Load() {
 			touched = append(touched, e)
 		}
 		return true
@@ -83,9 +83,11 @@ func (t *Tracker) flushShard(shard int, touched []*entry) error {
 // reassert adds a channel of this node again to the rooms of a shard that it
 // should be in.
 func (t *Tracker) reassert(ctx context.Context, e *entry, shard int) {
-	e.op.Lock()
+	if !e.lock() {
+		return
+	}
 	defer t.ledger.unlock(e)
-	if _, open := t.layer.Channel(e.channel); !open || e.leaving.Load() {
+	if _, open := t.layer.Channel(e.channel); !open {
 		return
 	}
 	for room, member := range e.wanted() {
@@ -128,11 +130,7 @@ func (t *Tracker) renew() {
 		}
 	}
 	t.ledger.entries.Range(func(_, v any) bool {
-		if e := v.(*entry); e.leaving.Load() {
-			_, err := t.leaveAll(ctx, e, Disconnected)
-			return err == nil
-		}
-		return true
+		return t.carryOn(ctx, v.(*entry)) == nil
 	})
 }
 

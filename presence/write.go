@@ -99,7 +99,6 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Pre
 	if old, ok := e.record(room, held{member: m, revision: Revision(result.Revision), room: local}); ok {
 		t.rooms.release(old.room) // one hold is enough
 	}
-	e.leaving.Store(false)
 	// The connection may have been lost since, or a prune that came just before
 	// has taken the channel out of the group: it must be a member now.
 	if err := t.layer.GroupAdd(ctx, room, e.channel); err != nil {
@@ -154,7 +153,9 @@ func (t *Tracker) Update(ctx context.Context, room, channel string, info []byte)
 }
 
 // Remove takes a channel out of a room, and then out of the group. It does
-// nothing where the channel is not in the room; the revision is then 0.
+// nothing where the channel is not in the room; the revision is then 0. What
+// could not be written is tried again in the background, until it is or the
+// channel is added to the room again.
 func (t *Tracker) Remove(ctx context.Context, room, channel string) (Revision, error) {
 	if err := checkRoom(room); err != nil {
 		return 0, err
@@ -168,11 +169,10 @@ func (t *Tracker) Remove(ctx context.Context, room, channel string) (Revision, e
 }
 
 func (t *Tracker) removeOne(ctx context.Context, room, channel string, why Reason) (Revision, error) {
-	e := t.own(channel)
+	e := t.lockOwn(channel)
 	if e == nil {
 		return 0, nil
 	}
-	e.op.Lock()
 	defer t.ledger.unlock(e)
 	revisions, err := t.remove(ctx, e, []string{room}, why)
 	return revisions[room], opError("remove", room, channel, err)
@@ -188,30 +188,47 @@ func (t *Tracker) LeaveAll(ctx context.Context, channel string, why Reason) (map
 		err := t.ask(ctx, opLeaveAll, call{Channel: channel, Reason: why}, &revisions)
 		return revisions, opError("leave all", "", channel, err)
 	}
-	e := t.own(channel)
+	e := t.lockOwn(channel)
 	if e == nil {
 		return nil, nil
 	}
+	defer t.ledger.unlock(e)
 	revisions, err := t.leaveAll(ctx, e, why)
 	return revisions, opError("leave all", "", channel, err)
 }
 
+// leaveAll is called with the entry's op held.
 func (t *Tracker) leaveAll(ctx context.Context, e *entry, why Reason) (map[string]Revision, error) {
-	e.op.Lock()
-	defer t.ledger.unlock(e)
-	e.leaving.Store(true)
-	var rooms []string
 	for room := range e.wanted() {
-		rooms = append(rooms, room)
+		e.leave(room, why)
+	}
+	var rooms []string
+	for _, some := range e.leavings() {
+		rooms = append(rooms, some...)
 	}
 	slices.Sort(rooms)
 	return t.remove(ctx, e, rooms, why)
+}
+
+// carryOn writes the removals of a channel that could not be written before.
+func (t *Tracker) carryOn(ctx context.Context, e *entry) error {
+	if len(e.leavings()) == 0 || !e.lock() {
+		return nil
+	}
+	defer t.ledger.unlock(e)
+	for why, rooms := range e.leavings() {
+		if _, err := t.remove(ctx, e, rooms, why); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // remove is called with the entry's op held.
 func (t *Tracker) remove(ctx context.Context, e *entry, rooms []string, why Reason) (map[string]Revision, error) {
 	byShard := make(map[int][]string)
 	for _, room := range rooms {
+		e.leave(room, why)
 		shard := t.store.Shard(room)
 		byShard[shard] = append(byShard[shard], room)
 	}
@@ -258,6 +275,15 @@ func (t *Tracker) own(channel string) *entry {
 		return nil
 	}
 	return t.ledger.get(short)
+}
+
+// lockOwn is own for an operation: the caller unlocks the entry.
+func (t *Tracker) lockOwn(channel string) *entry {
+	node, short, ok := groups.SplitChannel(channel)
+	if !ok || node != t.layer.NodeID() {
+		return nil
+	}
+	return t.ledger.lockKnown(short)
 }
 
 func (t *Tracker) writer(room string) *writer { return t.writers[t.store.Shard(room)] }

@@ -199,7 +199,7 @@ func (w *writer) refuse(batch []*write, err error) {
 }
 
 // finish hands out the results, has the changes reported, and undoes what was
-// added for callers who were told that it failed.
+// added or changed for callers who were told that it failed.
 func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 	for _, e := range reply.Events {
 		for _, c := range w.tracker.singleChanges(e) {
@@ -215,14 +215,29 @@ func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 			continue
 		}
 		for i, op := range p.ops {
-			if op.Action == luascripts.Add && results[i].Status == luascripts.StatusAdded {
-				undo = append(undo, luascripts.Op{Action: luascripts.Remove, Room: op.Room, Short: op.Short, Reason: byte(Left)})
+			if back, ok := w.undo(op, results[i].Status); ok {
+				undo = append(undo, back)
 			}
 		}
 	}
 	if len(undo) > 0 {
 		w.write([]*write{{ctx: context.Background(), ops: undo, done: make(chan outcome, 1)}})
 	}
+}
+
+// undo returns what brings a presence back to how the ledger has it.
+func (w *writer) undo(op luascripts.Op, did luascripts.Status) (luascripts.Op, bool) {
+	if did != luascripts.StatusAdded && did != luascripts.StatusUpdated {
+		return op, false
+	}
+	if e := w.tracker.ledger.get(op.Short); e != nil {
+		if h, ok := e.held(op.Room); ok {
+			op.Record = w.tracker.seal(op.Room, e.channel, h.member)
+			return op, true
+		}
+	}
+	back := luascripts.Op{Action: luascripts.Remove, Room: op.Room, Short: op.Short, Reason: byte(Left)}
+	return back, op.Action == luascripts.Add
 }
 
 func (w *writer) send(batch []*write, number int64, again bool) (luascripts.Reply, error) {
