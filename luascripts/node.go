@@ -65,6 +65,9 @@ func (s *Store) Retire(ctx context.Context, shard int, node, incarnation string)
 // Touch records that the channels were seen now, and returns those that have no
 // presence. At most MaxTouch channels.
 func (s *Store) Touch(ctx context.Context, shard int, node string, shorts []string) (missing []string, err error) {
+	if len(shorts) == 0 {
+		return nil, nil
+	}
 	args := make([]any, len(shorts))
 	for i, short := range shorts {
 		args[i] = short

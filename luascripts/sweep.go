@@ -120,6 +120,9 @@ func (s *Store) EmptyRooms(ctx context.Context, shard int) ([]string, error) {
 // PruneRooms deletes those of the given rooms of a shard that are still without
 // presences, and returns their names.
 func (s *Store) PruneRooms(ctx context.Context, shard int, rooms []string) ([]string, error) {
+	if len(rooms) == 0 {
+		return nil, nil
+	}
 	keys := []string{s.Rooms(shard), s.Empty(shard)}
 	args := make([]any, len(rooms))
 	for i, room := range rooms {
