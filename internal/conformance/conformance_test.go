@@ -1,0 +1,30 @@
+package conformance_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+// row is one call of the original in one situation, and what must be true of
+// its counterpart.
+type row struct {
+	call      string
+	situation string
+	check     func(t *testing.T, s *redistest.Server)
+}
+
+// TestConformance goes through all that the original offers, on a miniredis and
+// on a redis-server: go test -run 'TestConformance/Room.objects.add/new'.
+func TestConformance(t *testing.T) {
+	rows := slices.Concat(roomRows, presenceRows, pruneRows, signalRows, decoratorRows, layerRows, maintenanceRows)
+	for len(rows) > 0 {
+		call := rows[0].call
+		t.Run(call, func(t *testing.T) {
+			for ; len(rows) > 0 && rows[0].call == call; rows = rows[1:] {
+				t.Run(rows[0].situation, func(t *testing.T) { redistest.Each(t, rows[0].check) })
+			}
+		})
+	}
+}

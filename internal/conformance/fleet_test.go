@@ -1,0 +1,317 @@
+package conformance_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/prune"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m) }
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// config is what a test wants of a node. The zero value is a plain one.
+type config struct {
+	presence presence.Options
+	groups   groups.Options
+	change   func(n *node, c presence.Change) // called after it was noted
+}
+
+// node is one process of a fleet, and what its handlers heard.
+type node struct {
+	*presence.Tracker
+	Layer  *groups.Layer
+	Pruner *prune.Pruner
+	Client redis.UniversalClient
+	Wire   *wire
+	Logs   *observer.ObservedLogs
+
+	mu      sync.Mutex
+	changes []presence.Change
+	evicted []presence.Eviction
+}
+
+func newNode(t *testing.T, s *redistest.Server, c config) *node {
+	t.Helper()
+	n := &node{Client: s.NewClient(t), Wire: &wire{}}
+	n.Client.AddHook(n.Wire)
+	core, logs := observer.New(zapcore.InfoLevel)
+	n.Logs = logs
+	c.groups.Logger = zap.New(core)
+	var err error
+	if n.Layer, err = groups.New(t.Context(), n.Client, &c.groups); err != nil {
+		t.Fatal(err)
+	}
+	c.presence.OnChange = func(_ context.Context, change presence.Change) {
+		n.mu.Lock()
+		n.changes = append(n.changes, change)
+		n.mu.Unlock()
+		if c.change != nil {
+			c.change(n, change)
+		}
+	}
+	c.presence.OnEvict = func(_ context.Context, e presence.Eviction) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.evicted = append(n.evicted, e)
+	}
+	if n.Tracker, err = presence.New(t.Context(), n.Layer, &c.presence); err != nil {
+		_ = n.Layer.Close(t.Context())
+		t.Fatal(err)
+	}
+	if n.Pruner, err = prune.New(n.Tracker, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := errors.Join(n.Tracker.Close(ctx), n.Layer.Close(ctx)); err != nil {
+			t.Error("close:", err)
+		}
+	})
+	return n
+}
+
+// fleet returns n nodes.
+func fleet(t *testing.T, s *redistest.Server, n int, c config) []*node {
+	t.Helper()
+	nodes := make([]*node, n)
+	for i := range nodes {
+		nodes[i] = newNode(t, s, c)
+	}
+	return nodes
+}
+
+func (n *node) open(t *testing.T) *groups.Channel {
+	t.Helper()
+	ch, err := n.Layer.NewChannel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
+func (n *node) add(t *testing.T, room string, ch *groups.Channel, user string) presence.Revision {
+	t.Helper()
+	_, revision, err := n.Add(t.Context(), room, ch.Name(), presence.Member{User: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return revision
+}
+
+// enter adds a new channel to a room.
+func (n *node) enter(t *testing.T, room, user string) *groups.Channel {
+	t.Helper()
+	ch := n.open(t)
+	n.add(t, room, ch, user)
+	return ch
+}
+
+func (n *node) heardSoFar() []presence.Change {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.changes)
+}
+
+// heard waits for that many calls of the change handler in all, and returns
+// them.
+func (n *node) heard(t *testing.T, want int) []presence.Change {
+	t.Helper()
+	var got []presence.Change
+	redistest.Eventually(t, patience, func() error {
+		if got = n.heardSoFar(); len(got) < want {
+			return fmt.Errorf("%d changes heard, want %d", len(got), want)
+		}
+		return nil
+	})
+	if len(got) != want {
+		t.Fatalf("%d changes heard, want %d: %+v", len(got), want, got)
+	}
+	return got
+}
+
+const marker = "the mark"
+
+// told waits until the handler has heard everything so far of a room: calls for
+// one room come in order, so a change of the room that is heard is the last.
+func (n *node) told(t *testing.T, room string) []presence.Change {
+	t.Helper()
+	mark := n.enter(t, room, marker)
+	is := func(c presence.Change) bool { return len(c.Added) == 1 && c.Added[0].Channel == mark.Name() }
+	redistest.Eventually(t, patience, func() error {
+		if !slices.ContainsFunc(n.heardSoFar(), is) {
+			return errors.New("mark not heard")
+		}
+		return nil
+	})
+	if _, err := n.Remove(t.Context(), room, mark.Name()); err != nil {
+		t.Fatal(err)
+	}
+	var got []presence.Change
+	for _, c := range n.heardSoFar() {
+		about := func(p presence.Presence) bool { return p.User == marker }
+		gone := func(d presence.Departure) bool { return d.User == marker }
+		if c.Room == room && !slices.ContainsFunc(c.Added, about) && !slices.ContainsFunc(c.Removed, gone) {
+			got = append(got, c)
+		}
+	}
+	return got
+}
+
+// age makes a channel look as if it was last seen some time ago.
+func (n *node) age(t *testing.T, ch *groups.Channel, ago time.Duration) {
+	t.Helper()
+	_, short, _ := groups.SplitChannel(ch.Name())
+	now := serverTime(t, n.Client)
+	key := n.Store().Presences(0, n.Layer.NodeID())
+	if err := n.Client.Do(t.Context(), "ZADD", key, "XX", now.Add(-ago).UnixMilli(), short).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n *node) lastSeen(t *testing.T, room string, ch *groups.Channel) time.Time {
+	t.Helper()
+	presences, err := n.Presences(t.Context(), room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range presences {
+		if p.Channel == ch.Name() {
+			return p.LastSeen
+		}
+	}
+	t.Fatalf("%s is not in %s", ch.Name(), room)
+	return time.Time{}
+}
+
+func serverTime(t *testing.T, client redis.UniversalClient) time.Time {
+	t.Helper()
+	now, err := client.Time(t.Context()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return now
+}
+
+// keys returns the names of all keys but those of nodes, which sign leases.
+func keys(t *testing.T, client redis.UniversalClient, pattern string) []string {
+	t.Helper()
+	names, err := client.Keys(t.Context(), pattern).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// present returns the names of the channels of a room.
+func present(ctx context.Context, n *node, room string) ([]string, error) {
+	snapshot, err := n.Snapshot(ctx, room)
+	var names []string
+	for _, p := range snapshot.Presences {
+		names = append(names, p.Channel)
+	}
+	return names, err
+}
+
+// prober finds out which channels get what is sent to a group. It belongs to no
+// room, and its layer is of no tracker.
+type prober struct {
+	layer *groups.Layer
+	round int
+}
+
+func newProber(t *testing.T, s *redistest.Server, opts *groups.Options) *prober {
+	t.Helper()
+	layer, err := groups.New(t.Context(), s.NewClient(t), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = layer.Close(context.Background()) })
+	return &prober{layer: layer}
+}
+
+// members returns those of the given channels that are in the group, sorted.
+// A message to the channel itself follows that to the group on the same
+// connection, so that its arrival shows that the other does not come.
+func (p *prober) members(ctx context.Context, group string, channels ...*groups.Channel) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	p.round++
+	toGroup, toChannel := fmt.Sprint("probe ", p.round), fmt.Sprint("fence ", p.round)
+	if err := p.layer.GroupSend(ctx, group, groups.Message{Type: toGroup}); err != nil {
+		return nil, err
+	}
+	var in []string
+	for _, ch := range channels {
+		if err := p.layer.Send(ctx, ch.Name(), groups.Message{Type: toChannel}); err != nil {
+			return nil, err
+		}
+		for {
+			m, err := ch.Receive(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", ch.Name(), err)
+			}
+			if m.Type == toGroup {
+				in = append(in, ch.Name())
+			}
+			if m.Type == toChannel {
+				break
+			}
+		}
+	}
+	slices.Sort(in)
+	return in, nil
+}
+
+// agree returns an error unless the channels in the rooms' state are those, of
+// the given ones, that their groups reach.
+func (p *prober) agree(ctx context.Context, n *node, rooms []string, channels ...*groups.Channel) error {
+	for _, room := range rooms {
+		state, err := present(ctx, n, room)
+		if err != nil {
+			return err
+		}
+		members, err := p.members(ctx, room, channels...)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(state, members) {
+			return fmt.Errorf("room %s: present %q, members %q", room, state, members)
+		}
+	}
+	return nil
+}
+
+// mustReach fails unless exactly the wanted of the channels are in the group.
+func (p *prober) mustReach(t *testing.T, group string, of []*groups.Channel, want ...*groups.Channel) {
+	t.Helper()
+	var names []string
+	for _, ch := range want {
+		names = append(names, ch.Name())
+	}
+	slices.Sort(names)
+	got, err := p.members(t.Context(), group, of...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, names) {
+		t.Errorf("group %s reaches %q, want %q", group, got, names)
+	}
+}

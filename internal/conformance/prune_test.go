@@ -1,0 +1,231 @@
+package conformance_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+var pruneRows = []row{
+	{"Room.objects.prune_presences", "default", pruneDefault},
+	{"Room.objects.prune_presences", "default: strictly older", pruneStrictly},
+	{"Room.objects.prune_presences", "explicit age", pruneExplicitAge},
+	{"Room.objects.prune_presences", "channel still open", pruneOpenChannel},
+	{"Room.objects.prune_rooms", "empty rooms", pruneRooms},
+	{"Room.objects.prune_rooms", "an add at the same moment", pruneRoomsAgainstAdd},
+	{"CHANNELS_PRESENCE_MAX_AGE", "default and option", maxAge},
+}
+
+func pruneDefault(t *testing.T, s *redistest.Server) {
+	n, other := newNode(t, s, config{}), newNode(t, s, config{})
+	var stale []string
+	for i := range 3 {
+		ch := n.enter(t, "lobby", fmt.Sprint("user", i))
+		n.add(t, "garden", ch, fmt.Sprint("user", i))
+		n.age(t, ch, 61*time.Second)
+		stale = append(stale, ch.Name())
+	}
+	fresh := n.enter(t, "lobby", "ana")
+	n.age(t, fresh, 59*time.Second)
+	n.enter(t, "quiet", "ana")
+	joins := len(n.heard(t, 8))
+
+	changes, err := n.Pruner.Presences(t.Context())
+	if err != nil || len(changes) != 2 {
+		t.Fatalf("%+v, %v", changes, err)
+	}
+	heard := n.heard(t, joins+2)[joins:]
+	for _, c := range append(changes, heard...) {
+		var removed []string
+		for _, d := range c.Removed {
+			removed = append(removed, d.Channel)
+			if d.Reason != presence.TimedOut {
+				t.Errorf("reason %v", d.Reason)
+			}
+		}
+		slices.Sort(removed)
+		slices.Sort(stale)
+		if !c.Bulk || len(c.Added) != 0 || !slices.Equal(removed, stale) || len(c.UsersWent) != 3 ||
+			c.Room != "lobby" && c.Room != "garden" {
+			t.Errorf("change %+v", c)
+		}
+	}
+	if again, err := other.Pruner.Presences(t.Context()); err != nil || len(again) != 0 {
+		t.Errorf("the second prune: %+v, %v", again, err)
+	}
+	if users, err := n.Users(t.Context(), "lobby"); err != nil || !slices.Equal(users, []string{"ana"}) {
+		t.Errorf("users %q, %v", users, err)
+	}
+	if len(other.heardSoFar()) != 0 {
+		t.Errorf("a node that changed nothing heard %+v", other.heardSoFar())
+	}
+}
+
+func pruneStrictly(t *testing.T, s *redistest.Server) {
+	m := s.Mini()
+	if m == nil {
+		t.Skip("only a miniredis has a clock that a test can stop")
+	}
+	m.SetTime(time.Now().Truncate(time.Second))
+	n := newNode(t, s, config{})
+	older, exact := n.enter(t, "lobby", "ana"), n.enter(t, "lobby", "ben")
+	n.age(t, older, time.Minute+time.Millisecond)
+	n.age(t, exact, time.Minute)
+	changes, err := n.Pruner.Presences(t.Context())
+	if err != nil || len(changes) != 1 || len(changes[0].Removed) != 1 || changes[0].Removed[0].User != "ana" {
+		t.Errorf("%+v, %v", changes, err)
+	}
+}
+
+func pruneExplicitAge(t *testing.T, s *redistest.Server) {
+	n := newNode(t, s, config{})
+	n.age(t, n.enter(t, "lobby", "ana"), 10*time.Second)
+	n.age(t, n.enter(t, "lobby", "ben"), 2*time.Second)
+	for _, age := range []time.Duration{0, -time.Second} {
+		var invalid *presence.InvalidError
+		if _, err := n.Pruner.PresencesOlderThan(t.Context(), age); !errors.As(err, &invalid) {
+			t.Errorf("age %v: %v", age, err)
+		}
+	}
+	if changes, err := n.Pruner.PresencesOlderThan(t.Context(), time.Hour); err != nil || len(changes) != 0 {
+		t.Errorf("an hour: %+v, %v", changes, err)
+	}
+	changes, err := n.Pruner.PresencesOlderThan(t.Context(), 5*time.Second)
+	if err != nil || len(changes) != 1 || len(changes[0].Removed) != 1 ||
+		changes[0].Removed[0].User != "ana" || changes[0].Removed[0].Reason != presence.Pruned {
+		t.Errorf("5 s: %+v, %v", changes, err)
+	}
+}
+
+func pruneOpenChannel(t *testing.T, s *redistest.Server) {
+	n, other := newNode(t, s, flushing()), newNode(t, s, config{})
+	probe := newProber(t, s, nil)
+	ch := n.open(t)
+	for _, room := range []string{"lobby", "garden"} {
+		n.add(t, room, ch, "ana")
+	}
+	n.age(t, ch, time.Hour)
+	if changes, err := other.Pruner.Presences(t.Context()); err != nil || len(changes) != 2 {
+		t.Fatalf("%+v, %v", changes, err)
+	}
+	redistest.Eventually(t, patience, func() error {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if len(n.evicted) != 2 {
+			return fmt.Errorf("told of %+v", n.evicted)
+		}
+		return nil
+	})
+	for _, e := range n.evicted {
+		if e.Channel != ch.Name() || e.Reason != presence.TimedOut {
+			t.Errorf("told %+v", e)
+		}
+	}
+	for _, room := range []string{"lobby", "garden"} {
+		probe.mustReach(t, room, []*groups.Channel{ch})
+	}
+	n.Touch(ch.Name())
+	redistest.Eventually(t, patience, func() error {
+		counts, err := other.CountsOf(t.Context(), "lobby", "garden")
+		if err == nil && (counts[0].Users != 1 || counts[1].Users != 1) {
+			err = fmt.Errorf("not added again: %+v", counts)
+		}
+		return err
+	})
+	for _, room := range []string{"lobby", "garden"} {
+		probe.mustReach(t, room, []*groups.Channel{ch}, ch)
+	}
+	n.heard(t, 4) // the adds, and the adds again
+	if users, err := other.Users(t.Context(), "lobby"); err != nil || !slices.Equal(users, []string{"ana"}) {
+		t.Errorf("users %q, %v", users, err)
+	}
+}
+
+func pruneRooms(t *testing.T, s *redistest.Server) {
+	n := newNode(t, s, config{})
+	n.enter(t, "occupied", "ana")
+	var want []string
+	for i := range 5 {
+		room := fmt.Sprint("room", i)
+		ch := n.enter(t, room, "ana")
+		if _, err := n.Remove(t.Context(), room, ch.Name()); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, room)
+	}
+	before, err := n.Counts(t.Context(), "room0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := len(n.heard(t, 11))
+	deleted, err := n.Pruner.Rooms(t.Context())
+	slices.Sort(deleted)
+	if err != nil || !slices.Equal(deleted, want) {
+		t.Errorf("deleted %q, %v", deleted, err)
+	}
+	if left := keys(t, n.Client, "*room[0-9]"); len(left) != 0 {
+		t.Errorf("left %q", left)
+	}
+	n.heard(t, heard) // nobody went, so nobody is told
+	// A room that is made again goes on from where it was.
+	if revision := n.add(t, "room0", n.open(t), "ben"); revision <= before.Revision {
+		t.Errorf("revision %d, was %d", revision, before.Revision)
+	}
+}
+
+// The script of the prune asks again whether a room is empty.
+func pruneRoomsAgainstAdd(t *testing.T, s *redistest.Server) {
+	n := newNode(t, s, config{})
+	ch := n.enter(t, "lobby", "ana")
+	if _, err := n.Remove(t.Context(), "lobby", ch.Name()); err != nil {
+		t.Fatal(err)
+	}
+	empty, err := n.Store().EmptyRooms(t.Context(), 0)
+	if err != nil || !slices.Equal(empty, []string{"lobby"}) {
+		t.Fatalf("empty %q, %v", empty, err)
+	}
+	n.add(t, "lobby", ch, "ana") // after the prune has looked, before it deletes
+	deleted, err := n.Store().PruneRooms(t.Context(), 0, empty)
+	if err != nil || len(deleted) != 0 {
+		t.Errorf("deleted %q, %v", deleted, err)
+	}
+	if counts, err := n.Counts(t.Context(), "lobby"); err != nil || counts.Presences != 1 {
+		t.Errorf("%+v, %v", counts, err)
+	}
+}
+
+func maxAge(t *testing.T, s *redistest.Server) {
+	standard, short := newNode(t, s, config{}), newNode(t, s, config{presence: presence.Options{MaxAge: 2 * time.Second}})
+	standard.age(t, standard.enter(t, "lobby", "ana"), 3*time.Second)
+	short.age(t, short.enter(t, "lobby", "ben"), 3*time.Second)
+	changes, err := standard.Pruner.Presences(t.Context())
+	if err != nil || len(changes) != 1 || len(changes[0].Removed) != 1 || changes[0].Removed[0].User != "ben" {
+		t.Errorf("%+v, %v: each node's max age is its own", changes, err)
+	}
+	rows, _, err := standard.Store().NodeRows(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		want := presence.DefaultMaxAge
+		if row.Node == short.Layer.NodeID() {
+			want = 2 * time.Second
+		}
+		if row.MaxAge != want {
+			t.Errorf("max age %v, want %v", row.MaxAge, want)
+		}
+	}
+	if presence.DefaultMaxAge != time.Minute {
+		t.Errorf("default %v", presence.DefaultMaxAge)
+	}
+	var invalid *presence.InvalidError
+	if _, err := presence.New(t.Context(), standard.Layer, &presence.Options{MaxAge: time.Millisecond}); !errors.As(err, &invalid) {
+		t.Errorf("a millisecond: %v", err)
+	}
+}

@@ -1,0 +1,150 @@
+package conformance_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// wire stands between a node and Redis. It counts the scripts that are called,
+// and loses the connection before or after one of them, or waits there for the
+// test to break something.
+type wire struct {
+	mu    sync.Mutex
+	calls []string // the script of each call
+	cut   cut
+	on    string // the script that is cut
+	left  int    // how many calls are still cut
+	at    chan struct{}
+	next  chan struct{}
+}
+
+// cut says where the wire is cut.
+type cut int
+
+const (
+	nowhere  cut = iota
+	asked        // the script is not called
+	answered     // the script was carried out, and its reply is lost
+)
+
+// script tells which script a call is of, by its keys and arguments.
+func script(args []any) string {
+	keys, _ := args[2].(int)
+	first, _ := args[3].(string)
+	switch {
+	case strings.Contains(first, ":presences:"):
+		return "touch"
+	case strings.HasSuffix(first, ":meta"):
+		return "register"
+	case strings.HasSuffix(first, ":rooms"):
+		return "prune rooms"
+	case keys == 2:
+		return "renew"
+	case keys == 4:
+		return "retire"
+	}
+	if _, number := args[3+keys+2].(int64); number {
+		return "write"
+	}
+	return "prune"
+}
+
+// lose loses the next calls of a script.
+func (w *wire) lose(where cut, script string, calls int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut, w.on, w.left = where, script, calls
+	w.at, w.next = nil, nil
+}
+
+// hold loses the next call, once the test has broken what it wants: at is
+// closed when the call is there, and the test closes next.
+func (w *wire) hold(where cut, script string) (at <-chan struct{}, next chan<- struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut, w.on, w.left = where, script, 1
+	w.at, w.next = make(chan struct{}), make(chan struct{})
+	return w.at, w.next
+}
+
+// count returns how often a script was called.
+func (w *wire) count(script string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, call := range w.calls {
+		if call == script {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *wire) drop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = w.calls[:max(0, len(w.calls)-1)]
+}
+
+func (w *wire) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = nil
+}
+
+// take notes a call, and tells whether it is cut.
+func (w *wire) take(script string) (where cut, wait func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, script)
+	if w.left == 0 || script != w.on {
+		return nowhere, nil
+	}
+	w.left--
+	at, next := w.at, w.next
+	return w.cut, func() {
+		if at != nil {
+			close(at)
+			<-next
+		}
+	}
+}
+
+// DialHook implements redis.Hook.
+func (w *wire) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+// ProcessPipelineHook implements redis.Hook.
+func (w *wire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// ProcessHook implements redis.Hook.
+func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if !slices.Contains([]string{"eval", "evalsha"}, cmd.Name()) || len(cmd.Args()) < 4 {
+			return next(ctx, cmd)
+		}
+		where, wait := w.take(script(cmd.Args()))
+		if where == nowhere {
+			err := next(ctx, cmd)
+			if redis.HasErrorPrefix(err, "NOSCRIPT") {
+				w.drop() // it comes again, with its text
+			}
+			return err
+		}
+		if where == answered {
+			_ = next(ctx, cmd)
+		}
+		wait()
+		cmd.SetErr(io.EOF)
+		return io.EOF
+	}
+}
