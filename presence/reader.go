@@ -33,8 +33,8 @@ type ReaderOptions struct {
 	Keys [][]byte
 }
 
-// NewReader returns a Reader. It refuses a server that rollcall cannot use. nil
-// options mean defaults.
+// NewReader returns a Reader. It refuses a server that rollcall cannot use, and
+// data that another version wrote. nil options mean defaults.
 func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOptions) (*Reader, error) {
 	var o ReaderOptions
 	if opts != nil {
@@ -50,6 +50,9 @@ func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOp
 	}
 	store, err := luascripts.Open(ctx, client, names)
 	if err != nil {
+		return nil, unavailable(err)
+	}
+	if err := store.Check(ctx); err != nil {
 		return nil, unavailable(err)
 	}
 	return &Reader{store: store, sealer: sealer}, nil

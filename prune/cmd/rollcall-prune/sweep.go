@@ -21,9 +21,6 @@ func sweep(ctx context.Context, client redis.UniversalClient, f flags, out io.Wr
 	}
 	// No node has registered here, which is where others learn that the data
 	// is not theirs to change.
-	if err := reader.Store().Check(ctx); err != nil {
-		return err
-	}
 	pruner, err := prune.New(reader, nil)
 	if err != nil {
 		return err
