@@ -242,6 +242,11 @@ func (l *Layer) Close(ctx context.Context) error {
 func (l *Layer) local(name string) (*Channel, error) {
 	c, ok := l.Channel(name)
 	if !ok {
+		select {
+		case <-l.done:
+			return nil, ErrClosed
+		default:
+		}
 		return nil, fmt.Errorf("%w: %q", ErrUnknownChannel, name)
 	}
 	return c, nil
@@ -288,7 +293,7 @@ func (l *Layer) checkMessage(m Message) error {
 		return &InvalidError{Field: "message type", Value: m.Type[:40], Reason: fmt.Sprintf("%d bytes, more than %d", len(m.Type), luascripts.MaxName)}
 	}
 	if len(m.Payload) > l.opts.MaxPayload {
-		return &InvalidError{Field: "payload", Value: string(m.Payload[:min(40, len(m.Payload))]), Reason: fmt.Sprintf("%d bytes, more than %d", len(m.Payload), l.opts.MaxPayload)}
+		return &InvalidError{Field: "payload", Reason: fmt.Sprintf("%d bytes, more than %d", len(m.Payload), l.opts.MaxPayload)}
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -25,11 +27,10 @@ func serveRooms(ctx context.Context, client redis.UniversalClient, l net.Listene
 	if err != nil {
 		return err
 	}
-	defer layer.Close(context.WithoutCancel(ctx))
 	var tracker *presence.Tracker
 	tracker, err = presence.New(ctx, layer, &presence.Options{
 		OnChange: func(ctx context.Context, c presence.Change) {
-			if users, err := tracker.Users(ctx, c.Room); err == nil {
+			if users, err := tracker.Users(ctx, c.Room); err == nil && len(c.Updated) == 0 {
 				list, _ := groups.NewJSON("presence", users)
 				_ = layer.GroupSend(ctx, c.Room, list) // delivered at most once
 			}
@@ -38,7 +39,14 @@ func serveRooms(ctx context.Context, client redis.UniversalClient, l net.Listene
 	if err != nil {
 		return err
 	}
-	defer tracker.Close(context.WithoutCancel(ctx)) // all leave, then the layer closes
+	var connections sync.WaitGroup
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = tracker.Close(closing) // all leave
+		_ = layer.Close(closing)   // the sockets are told to go elsewhere
+		connections.Wait()
+	}()
 	pruner, err := prune.New(tracker, nil)
 	if err != nil {
 		return err
@@ -47,6 +55,8 @@ func serveRooms(ctx context.Context, client redis.UniversalClient, l net.Listene
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws/{room}", func(w http.ResponseWriter, r *http.Request) {
+		connections.Add(1)
+		defer connections.Done()
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return // Accept has answered

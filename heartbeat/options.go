@@ -21,9 +21,10 @@ const (
 // of each field is its default.
 type Options struct {
 	// PingInterval is the time between a pong and the next ping. Together with
-	// PingTimeout it must be well below the tracker's max age (60 s unless
-	// changed), or who only listens is pruned alive. Defaults to 20 s; negative
-	// means no pings, and then a dead peer is not noticed either.
+	// PingTimeout it must be well below the tracker's max age, or who only
+	// listens is pruned alive. Defaults to 20 s, or to a third of a Tracker's
+	// max age where that is less; negative means no pings, and then a dead peer
+	// is not noticed either.
 	PingInterval time.Duration
 
 	// PingTimeout is how long the peer has for its pong before it counts as
@@ -52,13 +53,16 @@ type Options struct {
 	Logger *zap.Logger
 }
 
-func (o *Options) withDefaults() Options {
+func (o *Options) withDefaults(p Presence) Options {
 	var c Options
 	if o != nil {
 		c = *o
 	}
 	if c.PingInterval == 0 {
 		c.PingInterval = defaultPingInterval
+		if t, ok := p.(interface{ MaxAge() time.Duration }); ok {
+			c.PingInterval = min(c.PingInterval, t.MaxAge()/3)
+		}
 	}
 	if c.PingTimeout <= 0 {
 		c.PingTimeout = defaultPingTimeout

@@ -79,7 +79,7 @@ type Handler[M ~int] struct {
 func Serve[M, S ~int](
 	ctx context.Context, conn Conn[M, S], p Presence, ch Mailbox, h Handler[M], opts *Options,
 ) error {
-	s := &session[M, S]{conn: conn, presence: p, ch: ch, handler: h, opts: opts.withDefaults()}
+	s := &session[M, S]{conn: conn, presence: p, ch: ch, handler: h, opts: opts.withDefaults(p)}
 	s.ctx, s.end = context.WithCancelCause(ctx)
 
 	conn.SetReadLimit(s.opts.ReadLimit)

@@ -11,11 +11,14 @@ const MaxName = 255
 // InvalidError tells which argument was refused, before Redis was asked.
 type InvalidError struct {
 	Field  string // what the argument is: "room", "user", "info", ...
-	Value  string // its beginning
+	Value  string // its beginning; empty where it is the application's own data
 	Reason string
 }
 
 func (e *InvalidError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("rollcall: invalid %s: %s", e.Field, e.Reason)
+	}
 	return fmt.Sprintf("rollcall: invalid %s %q: %s", e.Field, e.Value, e.Reason)
 }
 

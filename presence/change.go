@@ -41,7 +41,12 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
-// Departure is a presence that is no more. Its Info is nil.
+// MarshalText implements encoding.TextMarshaler, so that a reason reads as its
+// String in JSON.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// Departure is a presence that is no more. Its Info is nil in a Change; a Diff has
+// it.
 type Departure struct {
 	Presence
 	Reason Reason

@@ -10,7 +10,8 @@ import (
 
 // Options of a Tracker. The zero value of each field is its default.
 type Options struct {
-	// MaxAge is how long a presence lives without a touch. Defaults to 60 s.
+	// MaxAge is how long a presence lives without a touch. Defaults to 60 s; a
+	// second is the least.
 	MaxAge time.Duration
 
 	// FlushInterval is how often touches are written, which makes last seen
@@ -19,14 +20,15 @@ type Options struct {
 	FlushInterval time.Duration
 
 	// Lease is how long the node counts as alive after its last sign of life.
-	// It gives one three times in that time. Defaults to 10 s.
+	// It gives one three times in that time. Defaults to 10 s; 300 ms is the
+	// least.
 	Lease time.Duration
 
 	// MaxInfo is the longest Member.Info in bytes. Defaults to 4 KiB.
 	MaxInfo int
 
 	// OnChange is called after each change that this node made, once for each
-	// presence added or removed, and once for a room, with Bulk set, by a prune.
+	// presence added, removed or updated, and once for a room, with Bulk set, by a prune.
 	// Calls for one room come one at a time and in order; rooms do not wait for
 	// each other, and no write waits for the handler. Where more than 128 calls
 	// for one room are waiting, they become one bulk change. A panic is logged and counted.

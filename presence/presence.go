@@ -34,8 +34,8 @@ type Tracker struct {
 }
 
 // New registers the layer's node in Redis and returns its Tracker, which signs
-// the node's lease and writes touches until it is closed. nil options mean
-// defaults.
+// the node's lease and writes touches until it is closed. A layer has one
+// Tracker. nil options mean defaults.
 func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -76,6 +76,9 @@ func (t *Tracker) spawn(f func()) {
 		t.work.Go(f)
 	}
 }
+
+// MaxAge is how long a presence of this node lives without a touch.
+func (t *Tracker) MaxAge() time.Duration { return t.opts.MaxAge }
 
 // every calls f at an interval until the tracker is closed.
 func (t *Tracker) every(interval time.Duration, f func()) {

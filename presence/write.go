@@ -16,8 +16,8 @@ import (
 // Remove and LeaveAll: they return ErrUnknownChannel where the node is gone, and
 // ErrNoAnswer where it is silent. When it returns, the channel gets what is sent to
 // the room. Where it is in the room already as the same user, nothing changes
-// but its last seen; as another user, it changes over in one step. The info of
-// a presence is changed by Update alone.
+// but its last seen, and the info given is ignored: Update changes it. As another
+// user, it changes over in one step, with the info given and joined now.
 func (t *Tracker) Add(ctx context.Context, room, channel string, m Member) (Presence, Revision, error) {
 	if err := t.checkAdd(room, m); err != nil {
 		return Presence{}, 0, err
@@ -54,7 +54,7 @@ func (t *Tracker) checkInfo(info []byte) error {
 		return nil
 	}
 	return &InvalidError{
-		Field: "info", Value: string(info[:min(len(info), 40)]),
+		Field:  "info",
 		Reason: fmt.Sprintf("%d bytes, more than %d", len(info), t.opts.MaxInfo),
 	}
 }
@@ -261,6 +261,9 @@ func (t *Tracker) remove(ctx context.Context, e *entry, rooms []string, why Reas
 
 // short returns the short name of an open channel of this node.
 func (t *Tracker) short(channel string) (string, error) {
+	if t.ledger.closed.Load() {
+		return "", ErrClosed
+	}
 	if _, ok := t.layer.Channel(channel); !ok {
 		return "", fmt.Errorf("%w: %q", ErrUnknownChannel, channel)
 	}

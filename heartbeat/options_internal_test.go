@@ -1,0 +1,36 @@
+package heartbeat
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+type tracker struct{ maxAge time.Duration }
+
+func (tracker) Touch(string) {}
+
+func (tracker) LeaveAll(context.Context, string, presence.Reason) (map[string]presence.Revision, error) {
+	return nil, nil
+}
+
+func (t tracker) MaxAge() time.Duration { return t.maxAge }
+
+func TestThePingFitsTheMaxAge(t *testing.T) {
+	for maxAge, want := range map[time.Duration]time.Duration{
+		6 * time.Second:  2 * time.Second,
+		60 * time.Second: 20 * time.Second,
+		time.Hour:        20 * time.Second,
+	} {
+		var none *Options
+		if got := none.withDefaults(tracker{maxAge}).PingInterval; got != want {
+			t.Errorf("max age %v: a ping every %v, want %v", maxAge, got, want)
+		}
+	}
+	chosen := &Options{PingInterval: time.Minute}
+	if got := chosen.withDefaults(tracker{time.Second}).PingInterval; got != time.Minute {
+		t.Errorf("chosen interval became %v", got)
+	}
+}
