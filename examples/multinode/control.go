@@ -158,7 +158,10 @@ func (n *node) serveAction(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusAccepted, struct{}{})
 		http.NewResponseController(w).Flush()
 	}
-	answer, err := n.config.ask(r.Context(), http.MethodPost, path)
+	// With this answer the client may be gone, and r's context with it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
+	defer cancel()
+	answer, err := n.config.ask(ctx, http.MethodPost, path)
 	if err != nil {
 		if !itself {
 			writeError(w, http.StatusBadGateway, fmt.Errorf("the supervisor does not answer: %w", err))
