@@ -143,7 +143,9 @@ func header(n []int64) Header {
 // integers reads exactly n natural numbers with a blank between.
 func integers(s string, n int) ([]int64, error) {
 	numbers := make([]int64, 0, n)
-	for word := range strings.SplitSeq(s, " ") {
+	for rest, more := s, true; more; {
+		var word string
+		word, rest, more = strings.Cut(rest, " ")
 		i, err := strconv.ParseInt(word, 10, 64)
 		if err != nil || i < 0 || len(numbers) == n {
 			return nil, fmt.Errorf("%w: numbers %.80q", errEvent, s)

@@ -115,7 +115,11 @@ func (v *view) apply(e luascripts.Event) {
 	v.head = e.Header
 }
 
+// put keeps a copy of the names: they are parts of the frame or the record that
+// they came in, which would live as long as they do.
 func (v *view) put(p Presence) {
+	names := p.Channel + p.User
+	p.Room, p.Channel, p.User = v.room, names[:len(p.Channel)], names[len(p.Channel):]
 	old, present := v.members[p.Channel]
 	for w := range v.watchers {
 		w.pending.note(p.Channel, old, present, 0, true)
@@ -136,7 +140,7 @@ func (v *view) drop(channel string, why Reason) {
 		return
 	}
 	for w := range v.watchers {
-		w.pending.note(channel, old, true, why, false)
+		w.pending.note(old.Channel, old, true, why, false)
 	}
 	delete(v.members, channel)
 	v.tally(old.User, -1)
