@@ -87,10 +87,16 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// insist calls f until no dropped connection is in its way.
-func insist(f func() error) (tries int, err error) {
+// insist calls f until no dropped connection is in its way. A request to another
+// node, or its answer, may have been lost with one: f is given a limit.
+func insist(ctx context.Context, f func(ctx context.Context) error) (tries int, err error) {
+	try := func() error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		return f(ctx)
+	}
 	for tries = 1; tries < 100; tries++ {
-		if err = f(); !errors.Is(err, presence.ErrUnavailable) && !errors.Is(err, presence.ErrNoAnswer) {
+		if err = try(); !errors.Is(err, presence.ErrUnavailable) && !errors.Is(err, presence.ErrNoAnswer) {
 			return tries, err
 		}
 	}
@@ -129,27 +135,27 @@ func checkHistory(ctx context.Context, t *testing.T, rt *rapid.T, s *redistest.S
 		switch op := rapid.SampledFrom([]string{"add", "remove", "leave", "update", "drop"}).Draw(rt, "op"); op {
 		case "add":
 			user := rapid.SampledFrom([]string{"", "ana", "ben"}).Draw(rt, "user")
-			_, err = insist(func() error {
+			_, err = insist(ctx, func(ctx context.Context) error {
 				_, at, err = n.Add(ctx, room, c, presence.Member{User: user})
 				return err
 			})
 			model[c] = user
 		case "remove":
 			var tries int
-			tries, err = insist(func() error { at, err = n.Remove(ctx, room, c); return err })
+			tries, err = insist(ctx, func(ctx context.Context) error { at, err = n.Remove(ctx, room, c); return err })
 			if (at != 0) != was && tries == 1 {
 				rt.Fatalf("remove of a channel that was there %v gave revision %d", was, at)
 			}
 			delete(model, c)
 		case "leave":
 			var left map[string]presence.Revision
-			_, err = insist(func() error { left, err = n.LeaveAll(ctx, c, presence.Disconnected); return err })
+			_, err = insist(ctx, func(ctx context.Context) error { left, err = n.LeaveAll(ctx, c, presence.Disconnected); return err })
 			at = left[room]
 			delete(model, c)
 		case "update":
 			if was {
 				info := []byte(rapid.StringN(0, 5, 20).Draw(rt, "info"))
-				_, err = insist(func() error { at, err = n.Update(ctx, room, c, info); return err })
+				_, err = insist(ctx, func(ctx context.Context) error { at, err = n.Update(ctx, room, c, info); return err })
 			}
 		case "drop":
 			if rapid.IntRange(0, 9).Draw(rt, "really") == 0 {
@@ -166,7 +172,7 @@ func checkHistory(ctx context.Context, t *testing.T, rt *rapid.T, s *redistest.S
 		}
 	}
 	var snapshot presence.Snapshot
-	_, err := insist(func() (err error) { snapshot, err = nodes[2].Snapshot(ctx, room); return err })
+	_, err := insist(ctx, func(ctx context.Context) (err error) { snapshot, err = nodes[2].Snapshot(ctx, room); return err })
 	if err != nil {
 		rt.Fatal(err)
 	}
@@ -195,7 +201,7 @@ func checkHistory(ctx context.Context, t *testing.T, rt *rapid.T, s *redistest.S
 		}
 	}
 	for i, c := range channels {
-		if _, err := insist(func() error { _, err := owners[i].LeaveAll(ctx, c, presence.Left); return err }); err != nil {
+		if _, err := insist(ctx, func(ctx context.Context) error { _, err := owners[i].LeaveAll(ctx, c, presence.Left); return err }); err != nil {
 			rt.Fatal(err)
 		}
 		ch, _ := owners[i].Layer.Channel(c)

@@ -198,7 +198,7 @@ func (n *node) serveHealth(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if err := n.client.Ping(ctx).Err(); err != nil {
-		writeError(w, http.StatusServiceUnavailable, fmt.Errorf("Redis at %s does not answer: %w", redisName(n.config.Redis), err))
+		writeError(w, http.StatusServiceUnavailable, fmt.Errorf("redis at %s does not answer: %w", redisName(n.config.Redis), err))
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "node": n.layer.NodeID()})

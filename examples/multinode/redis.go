@@ -70,7 +70,7 @@ func checkRedis(ctx context.Context, spec string) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	if err := client.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("Redis at %s does not answer: %w\n"+
+		return fmt.Errorf("redis at %s does not answer: %w\n"+
 			"Pass another one with -redis redis://HOST:PORT or in REDIS_URL; without both, one is embedded", redisName(spec), err)
 	}
 	return nil
