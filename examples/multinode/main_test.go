@@ -111,7 +111,15 @@ func tryFleet(t *testing.T, cmd *exec.Cmd) (*testFleet, error) {
 	}()
 	t.Cleanup(func() {
 		f.interrupt()
-		<-f.ended
+		select {
+		case <-f.ended:
+		case <-time.After(slack):
+			t.Error("the fleet does not stop")
+			for _, pid := range append(f.pids, cmd.Process.Pid) {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+			<-f.ended
+		}
 		if t.Failed() {
 			t.Logf("the example said:\n%s%s", f.said(), stderr.String())
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -51,7 +52,7 @@ func startProcess(config nodeConfig, report func(nodeReport)) (*process, error) 
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", nodeVariable, config.Number))
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = processGroup()
+	cmd.SysProcAttr = nodeAttributes()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -60,12 +61,19 @@ func startProcess(config nodeConfig, report func(nodeReport)) (*process, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
 	p := &process{cmd: cmd, stdin: stdin, done: make(chan struct{})}
+	started := make(chan error)
 	go func() {
+		// On Linux a child's parent is the thread that started it, which must
+		// therefore live as long.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		defer close(p.done)
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
 		lines := bufio.NewScanner(stdout)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
@@ -77,6 +85,9 @@ func startProcess(config nodeConfig, report func(nodeReport)) (*process, error) 
 		cmd.Wait()
 		stdin.Close()
 	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
 	// A node that ends before it has read this is seen by done.
 	json.NewEncoder(stdin).Encode(config)
 	return p, nil

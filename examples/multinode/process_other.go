@@ -9,7 +9,7 @@ import (
 
 var errNoFreeze = errors.New("this system cannot freeze a process")
 
-func processGroup() *syscall.SysProcAttr { return nil }
+func nodeAttributes() *syscall.SysProcAttr { return nil }
 
 func (p *process) freeze() error { return errNoFreeze }
 
