@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -44,6 +45,18 @@ func (r Reason) String() string {
 // MarshalText implements encoding.TextMarshaler, so that a reason reads as its
 // String in JSON.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler: it reads what MarshalText
+// writes.
+func (r *Reason) UnmarshalText(text []byte) error {
+	for _, known := range []Reason{Left, RemovedByOther, Disconnected, TimedOut, Pruned, Switched, Drained} {
+		if known.String() == string(text) {
+			*r = known
+			return nil
+		}
+	}
+	return fmt.Errorf("rollcall: unknown reason %q", text)
+}
 
 // Departure is a presence that is no more. Its Info is nil in a Change; a Diff has
 // it.
