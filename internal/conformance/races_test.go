@@ -181,7 +181,8 @@ func TestConcurrentEqualAddsAreOneChange(t *testing.T) {
 }
 
 // Four nodes prune at once, ten times: each room changes once, and one of the
-// nodes is told.
+// nodes is told. A sweep goes from node to node, so this is of rooms whose stale
+// channels are of one node each.
 func TestConcurrentPrunesAreOneBulkChange(t *testing.T) {
 	nodes := fleet(t, redistest.Real(t), 4, config{})
 	const rooms, each = 8, 5
