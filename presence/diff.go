@@ -39,9 +39,8 @@ type pending struct {
 
 // formerly is how a channel was.
 type formerly struct {
-	presence Presence
-	present  bool
-	reason   Reason // why it departed since, where it did
+	presence *Presence // nil: it was not there
+	reason   Reason    // why it departed since, where it did
 }
 
 func newPending(from Revision) pending {
@@ -49,12 +48,12 @@ func newPending(from Revision) pending {
 }
 
 // note is called before a channel changes.
-func (p *pending) note(channel string, was Presence, present bool, reason Reason, stays bool) {
+func (p *pending) note(channel string, was *Presence, reason Reason, stays bool) {
 	f, ok := p.presences[channel]
 	if !ok {
-		f = formerly{presence: was, present: present}
+		f.presence = was
 	}
-	if !f.present && !stays {
+	if f.presence == nil && !stays {
 		delete(p.presences, channel)
 		return
 	}
@@ -76,20 +75,21 @@ func (p *pending) noteUser(user string, was bool) {
 }
 
 // diff returns the difference to the members as they are now.
-func (p *pending) diff(room string, members map[string]Presence, now Counts) Diff {
+func (p *pending) diff(room string, members map[string]*Presence, now Counts) Diff {
 	d := Diff{Room: room, From: p.from, Counts: now, Resync: p.resync}
 	for channel, f := range p.presences {
-		is, present := members[channel]
+		is, was := members[channel], f.presence
 		switch {
-		case !f.present && present:
-			d.Added = append(d.Added, is)
-		case f.present && !present:
-			d.Removed = append(d.Removed, Departure{Presence: f.presence, Reason: f.reason})
-		case f.present && is.User != f.presence.User:
-			d.Removed = append(d.Removed, Departure{Presence: f.presence, Reason: Switched})
-			d.Added = append(d.Added, is)
-		case f.present && !same(is, f.presence):
-			d.Updated = append(d.Updated, is)
+		case was == nil && is == nil:
+		case was == nil:
+			d.Added = append(d.Added, *is)
+		case is == nil:
+			d.Removed = append(d.Removed, Departure{Presence: *was, Reason: f.reason})
+		case is.User != was.User:
+			d.Removed = append(d.Removed, Departure{Presence: *was, Reason: Switched})
+			d.Added = append(d.Added, *is)
+		case !same(is, was):
+			d.Updated = append(d.Updated, *is)
 		}
 	}
 	for user, was := range p.users {
@@ -108,6 +108,6 @@ func (p *pending) diff(room string, members map[string]Presence, now Counts) Dif
 	return d
 }
 
-func same(a, b Presence) bool {
+func same(a, b *Presence) bool {
 	return a.User == b.User && a.Unopened == b.Unopened && a.JoinedAt.Equal(b.JoinedAt) && bytes.Equal(a.Info, b.Info)
 }

@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -31,7 +30,7 @@ type view struct {
 	holds     int // guarded by views.mu
 
 	mu       sync.Mutex
-	members  map[string]Presence
+	members  map[string]*Presence // never changed, but replaced
 	users    map[string]int
 	head     luascripts.Header
 	ready    chan struct{} // closed once the first snapshot is there
@@ -91,7 +90,7 @@ func (v *view) replace(s Snapshot) {
 	is := make(map[string]struct{}, len(s.Presences))
 	for _, p := range s.Presences {
 		is[p.Channel] = struct{}{}
-		if old, ok := v.members[p.Channel]; !ok || !same(old, p) {
+		if old := v.members[p.Channel]; old == nil || !same(old, &p) {
 			v.put(p)
 		}
 	}
@@ -120,27 +119,27 @@ func (v *view) apply(e luascripts.Event) {
 func (v *view) put(p Presence) {
 	names := p.Channel + p.User
 	p.Room, p.Channel, p.User = v.room, names[:len(p.Channel)], names[len(p.Channel):]
-	old, present := v.members[p.Channel]
+	old := v.members[p.Channel]
 	for w := range v.watchers {
-		w.pending.note(p.Channel, old, present, 0, true)
+		w.pending.note(p.Channel, old, 0, true)
 	}
-	v.members[p.Channel] = p
-	if present && old.User == p.User {
+	v.members[p.Channel] = &p
+	if old != nil && old.User == p.User {
 		return
 	}
 	v.tally(p.User, 1)
-	if present {
+	if old != nil {
 		v.tally(old.User, -1)
 	}
 }
 
 func (v *view) drop(channel string, why Reason) {
-	old, present := v.members[channel]
-	if !present {
+	old := v.members[channel]
+	if old == nil {
 		return
 	}
 	for w := range v.watchers {
-		w.pending.note(old.Channel, old, true, why, false)
+		w.pending.note(old.Channel, old, why, false)
 	}
 	delete(v.members, channel)
 	v.tally(old.User, -1)
@@ -178,7 +177,10 @@ func (v *view) publish(resync bool) {
 func (v *view) counts() Counts { return countsOf(v.head) }
 
 func (v *view) snapshot() Snapshot {
-	s := Snapshot{Room: v.room, Counts: v.counts(), header: v.head, Presences: slices.Collect(maps.Values(v.members))}
+	s := Snapshot{Room: v.room, Counts: v.counts(), header: v.head, Presences: make([]Presence, 0, len(v.members))}
+	for _, p := range v.members {
+		s.Presences = append(s.Presences, *p)
+	}
 	slices.SortFunc(s.Presences, func(a, b Presence) int { return strings.Compare(a.Channel, b.Channel) })
 	return s
 }

@@ -26,7 +26,7 @@ func (vs *views) acquire(t *Tracker, room string) (*view, error) {
 		v = &view{
 			tracker:  t,
 			room:     room,
-			members:  make(map[string]Presence),
+			members:  make(map[string]*Presence),
 			users:    make(map[string]int),
 			ready:    make(chan struct{}),
 			moved:    make(chan struct{}),
