@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -22,29 +23,28 @@ const (
 	Unknown        Reason = '?' // a view has missed why
 )
 
-func (r Reason) String() string {
-	switch r {
-	case Left:
-		return "left"
-	case RemovedByOther:
-		return "removed by another node"
-	case Disconnected:
-		return "disconnected"
-	case TimedOut:
-		return "timed out"
-	case Pruned:
-		return "pruned"
-	case Switched:
-		return "switched user"
-	case Drained:
-		return "drained"
-	}
-	return "unknown"
+// reasonNames are how the reasons read.
+var reasonNames = map[Reason]string{
+	Left: "left", RemovedByOther: "removed by another node", Disconnected: "disconnected",
+	TimedOut: "timed out", Pruned: "pruned", Switched: "switched user", Drained: "drained", Unknown: "unknown",
 }
+
+func (r Reason) String() string { return cmp.Or(reasonNames[r], reasonNames[Unknown]) }
 
 // MarshalText implements encoding.TextMarshaler, so that a reason reads as its
 // String in JSON.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText writes; any other text is Unknown.
+func (r *Reason) UnmarshalText(text []byte) error {
+	*r = Unknown
+	for reason, name := range reasonNames {
+		if name == string(text) {
+			*r = reason
+		}
+	}
+	return nil
+}
 
 // UnmarshalText implements encoding.TextUnmarshaler: it reads what MarshalText
 // writes.
