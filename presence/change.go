@@ -2,7 +2,6 @@ package presence
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -35,7 +34,8 @@ func (r Reason) String() string { return cmp.Or(reasonNames[r], reasonNames[Unkn
 // String in JSON.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText reads what MarshalText writes; any other text is Unknown.
+// UnmarshalText implements encoding.TextUnmarshaler: it reads what MarshalText
+// writes. Any other text is Unknown, as a node of a later version may write it.
 func (r *Reason) UnmarshalText(text []byte) error {
 	*r = Unknown
 	for reason, name := range reasonNames {
@@ -44,18 +44,6 @@ func (r *Reason) UnmarshalText(text []byte) error {
 		}
 	}
 	return nil
-}
-
-// UnmarshalText implements encoding.TextUnmarshaler: it reads what MarshalText
-// writes.
-func (r *Reason) UnmarshalText(text []byte) error {
-	for _, known := range []Reason{Left, RemovedByOther, Disconnected, TimedOut, Pruned, Switched, Drained} {
-		if known.String() == string(text) {
-			*r = known
-			return nil
-		}
-	}
-	return fmt.Errorf("rollcall: unknown reason %q", text)
 }
 
 // Departure is a presence that is no more. Its Info is nil in a Change; a Diff has
