@@ -207,7 +207,8 @@ func TestPages(t *testing.T) {
 	leo.do(chromedp.Navigate("about:blank"))
 	ada.wait("activity", "Leo went")
 	ada.waitNot("members", "Leo")
-	leo.do(chromedp.Evaluate[chromedp.Void]("history.back()")) // NavigateBack waits for a load that a kept page does not have
+	// NavigateBack waits for a load, which a page that was kept does not have.
+	leo.do(chromedp.Evaluate[chromedp.Void]("void setTimeout(() => history.back())"))
 	ada.wait("members", "Leo")
 	leo.wait("where-text", "on node")
 }

@@ -177,7 +177,7 @@ func TestTroubleAtStart(t *testing.T) {
 		says []string
 		code int
 	}{
-		{"port taken", []string{"-port", fmt.Sprint(port - 1)}, []string{fmt.Sprintf("port %d,", port), "-port "}, 1},
+		{"port taken", []string{"-port", fmt.Sprint(port)}, []string{fmt.Sprintf("port %d,", port), "-port "}, 1},
 		{"Redis away", []string{"-redis", "redis://user:secret@127.0.0.1:1"}, []string{"127.0.0.1:1 ", "-redis ", "REDIS_URL"}, 1},
 		{"Redis away, a cluster", []string{"-redis", "127.0.0.1:1,127.0.0.1:2"}, []string{"127.0.0.1:1, 127.0.0.1:2 ", "-redis "}, 1},
 		{"no nodes", []string{"-nodes", "0"}, []string{"-nodes 0"}, 1},
