@@ -58,6 +58,9 @@ func (k Keys) Empty(shard int) string { return k.in(shard, "empty") }
 // Nodes is the sorted set of the nodes, by their last lease.
 func (k Keys) Nodes(shard int) string { return k.in(shard, "nodes") }
 
+// Sweep is the hash of who has the turn to sweep a shard.
+func (k Keys) Sweep(shard int) string { return k.in(shard, "sweep") }
+
 // Meta is the hash of the schema's version and the number of shards.
 func (k Keys) Meta(shard int) string { return k.in(shard, "meta") }
 

@@ -44,6 +44,7 @@ type scripts struct {
 	touch                  script
 	register, renew        script
 	prune, retire, noRooms script
+	turn                   script
 }
 
 func newScripts() scripts {
@@ -58,6 +59,7 @@ func newScripts() scripts {
 		prune:    newScript(allowOOM, with("prune")...),
 		retire:   newScript(allowOOM, "retire"),
 		noRooms:  newScript(allowOOM, "prune_rooms"),
+		turn:     newScript(allowOOM, "turn"),
 	}
 }
 

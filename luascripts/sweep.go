@@ -12,6 +12,19 @@ import (
 // about a millisecond.
 const MaxSweep = 200
 
+// maxTurn is how long a sweeper that died holds the others up.
+const maxTurn = 5 * time.Second
+
+// TakeTurn asks for the turn to sweep a shard, and prolongs it for who has it.
+func (s *Store) TakeTurn(ctx context.Context, shard int, token string) (bool, error) {
+	return s.run(ctx, s.scripts.turn, []string{s.Sweep(shard)}, []any{token, maxTurn.Milliseconds()}).Bool()
+}
+
+// EndTurn gives the turn back.
+func (s *Store) EndTurn(ctx context.Context, shard int, token string) error {
+	return s.run(ctx, s.scripts.turn, []string{s.Sweep(shard)}, []any{token, 0}).Err()
+}
+
 // Stale is a channel of a node that was not seen for too long, and its rooms.
 type Stale struct {
 	Short string

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -35,15 +36,15 @@ func (r Reason) String() string { return cmp.Or(reasonNames[r], reasonNames[Unkn
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler: it reads what MarshalText
-// writes. Any other text is Unknown, as a node of a later version may write it.
+// writes.
 func (r *Reason) UnmarshalText(text []byte) error {
-	*r = Unknown
 	for reason, name := range reasonNames {
 		if name == string(text) {
 			*r = reason
+			return nil
 		}
 	}
-	return nil
+	return fmt.Errorf("rollcall: unknown reason %q", text)
 }
 
 // Departure is a presence that is no more. Its Info is nil in a Change; a Diff has

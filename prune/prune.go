@@ -3,8 +3,9 @@ package prune
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
@@ -37,7 +38,10 @@ type Pruner struct {
 	opts   Options
 }
 
-const defaultInterval = 5 * time.Second
+const (
+	defaultInterval = 5 * time.Second
+	turnEvery       = 10 * time.Millisecond
+)
 
 // New returns a Pruner. nil options mean defaults.
 func New(target Target, opts *Options) (*Pruner, error) {
@@ -61,7 +65,7 @@ func New(target Target, opts *Options) (*Pruner, error) {
 // that fails is logged, and the next one does its work.
 func (p *Pruner) Run(ctx context.Context) error {
 	for {
-		timer := time.NewTimer(p.opts.Interval - rand.N(p.opts.Interval/5+1))
+		timer := time.NewTimer(p.opts.Interval - mathrand.N(p.opts.Interval/5+1))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -116,6 +120,11 @@ func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reas
 }
 
 func (p *Pruner) sweepShard(ctx context.Context, shard int, age time.Duration, why presence.Reason) ([]luascripts.RoomEvent, error) {
+	end, err := p.turn(ctx, shard)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	rows, now, err := p.store.NodeRows(ctx, shard)
 	if err != nil {
 		return nil, err
@@ -158,6 +167,35 @@ func (p *Pruner) sweepShard(ctx context.Context, shard int, age time.Duration, w
 // maxAge is the caller's age, or, where that is 0, the node's own.
 func maxAge(age time.Duration, row luascripts.NodeRow) time.Duration {
 	return cmp.Or(age, row.MaxAge, presence.DefaultMaxAge) // its row may be lost
+}
+
+// turn waits until no one else sweeps the shard, so that a room that loses
+// presences of several nodes is told of it in one change.
+func (p *Pruner) turn(ctx context.Context, shard int) (end func(), err error) {
+	token := rand.Text()
+	ticker := time.NewTicker(turnEvery)
+	defer ticker.Stop()
+	for {
+		mine, err := p.store.TakeTurn(ctx, shard, token)
+		if err != nil {
+			return nil, err
+		}
+		if mine {
+			break
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if err := p.store.EndTurn(ctx, shard, token); err != nil {
+			p.opts.Logger.Warn("turn to sweep not given back", zap.Error(err))
+		}
+	}, nil
 }
 
 // Rooms deletes the rooms that have no presences, and returns their names, also

@@ -180,17 +180,16 @@ func TestConcurrentEqualAddsAreOneChange(t *testing.T) {
 	}
 }
 
-// Four nodes prune at once, ten times: each room changes once, and one of the
-// nodes is told. A sweep goes from node to node, so this is of rooms whose stale
-// channels are of one node each.
+// Four nodes prune at once, ten times: each room, with stale channels of all of
+// them, changes once, and one of the nodes is told.
 func TestConcurrentPrunesAreOneBulkChange(t *testing.T) {
 	nodes := fleet(t, redistest.Real(t), 4, config{})
 	const rooms, each = 8, 5
 	for round := range 10 {
 		stale := map[string]bool{}
 		for i := range rooms {
-			by := nodes[i%len(nodes)]
-			for range each {
+			for j := range each {
+				by := nodes[(i+j)%len(nodes)]
 				ch := by.enter(t, fmt.Sprint("room", i), "ana")
 				by.age(t, ch, time.Hour)
 				stale[ch.Name()] = true
@@ -206,7 +205,7 @@ func TestConcurrentPrunesAreOneBulkChange(t *testing.T) {
 		changes := map[string]int{}
 		for _, c := range slices.Concat(found...) {
 			changes[c.Room]++
-			if !c.Bulk || len(c.Added) != 0 || c.Counts.Presences != 0 {
+			if !c.Bulk || len(c.Added) != 0 || c.Counts.Presences != 0 || len(c.Removed) != each {
 				t.Errorf("change %+v", c)
 			}
 			for _, d := range c.Removed {
