@@ -42,6 +42,8 @@ func script(args []any) string {
 		return "touch"
 	case strings.HasSuffix(first, ":meta"):
 		return "register"
+	case strings.HasSuffix(first, ":sweep"):
+		return "turn"
 	case strings.HasSuffix(first, ":rooms"):
 		return "prune rooms"
 	case keys == 2:
