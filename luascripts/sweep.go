@@ -90,7 +90,7 @@ func (s *Store) Prune(ctx context.Context, w Sweep) ([]RoomEvent, error) {
 		s.Node(w.Shard, w.Node), s.Presences(w.Shard, w.Node), s.Index(w.Shard, w.Node),
 		s.Rooms(w.Shard), s.Empty(w.Shard),
 	}
-	args := []any{w.Node, w.MaxAge.Milliseconds(), string(w.Reason), s.publish, len(w.Stale)}
+	args := []any{w.Node, w.MaxAge.Milliseconds(), string([]byte{w.Reason}), s.publish, len(w.Stale)}
 	var rooms []string
 	positions := make(map[string][]any)
 	for i, stale := range w.Stale {

@@ -38,7 +38,7 @@ func (o Op) data() string {
 	case Update:
 		return string(flags(o.Record.Sealed)) + string(o.Record.Info)
 	default:
-		return string(o.Reason)
+		return string([]byte{o.Reason}) // string(byte) would encode a rune
 	}
 }
 

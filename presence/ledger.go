@@ -18,6 +18,7 @@ type entry struct {
 	op      sync.Mutex // held during an operation on the channel
 
 	touched atomic.Bool
+	unsure  atomic.Bool // events were missed: it may have been pruned
 
 	mu      sync.Mutex
 	rooms   map[string]held

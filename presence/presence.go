@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,6 +30,7 @@ type Tracker struct {
 	ctx  context.Context
 	stop context.CancelFunc
 	work sync.WaitGroup
+	gap  atomic.Bool // doubtAll is about to run
 
 	spawning sync.Mutex // keeps work from growing once stop was called
 }
@@ -115,6 +117,14 @@ func (t *Tracker) Close(ctx context.Context) error {
 	t.spawning.Unlock()
 	t.work.Wait()
 	err := t.leaveEverything(ctx)
+	for _, w := range t.writers {
+		w.mu.Lock()
+		settleErr := w.settle()
+		w.mu.Unlock()
+		if err == nil {
+			err = opError("close", "", "", settleErr)
+		}
+	}
 	if err == nil {
 		for _, w := range t.writers {
 			if _, retireErr := t.store.Retire(ctx, w.shard, t.layer.NodeID(), w.current()); err == nil {

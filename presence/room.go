@@ -73,9 +73,21 @@ func (r *localRoom) Event(frame string) {
 	}
 }
 
-// Gap implements groups.Listener. An eviction that was missed shows when the
-// channel is touched next.
-func (r *localRoom) Gap() {}
+// Gap implements groups.Listener. An eviction may have been missed: the next
+// touch of a channel adds it again wherever it should be.
+func (r *localRoom) Gap() {
+	if r.tracker.gap.CompareAndSwap(false, true) {
+		r.tracker.spawn(r.tracker.doubtAll)
+	}
+}
+
+// doubtAll runs once for all the rooms that a lost connection had.
+func (t *Tracker) doubtAll() {
+	t.gap.Store(false)
+	for _, e := range t.ledger.all() {
+		e.unsure.Store(true)
+	}
+}
 
 // evict takes a pruned channel out of its group, and tells the application.
 func (t *Tracker) evict(e *entry, room string, at Revision, why Reason) {

@@ -29,13 +29,18 @@ func (t *Tracker) flush() {
 		return true
 	})
 	for chunk := range slices.Chunk(touched, luascripts.MaxTouch) {
+		unsure := make(map[*entry]bool)
 		for _, e := range chunk {
 			e.touched.Store(false)
+			if e.unsure.Swap(false) {
+				unsure[e] = true
+			}
 		}
 		for shard := range t.store.Shards() {
-			if err := t.flushShard(shard, chunk); err != nil {
+			if err := t.flushShard(shard, chunk, unsure); err != nil {
 				for _, e := range chunk {
 					e.touched.Store(true)
+					e.unsure.Store(e.unsure.Load() || unsure[e])
 				}
 				t.log.Warn("touches not written", zap.Int("channels", len(chunk)), zap.Error(err))
 				break
@@ -44,7 +49,7 @@ func (t *Tracker) flush() {
 	}
 }
 
-func (t *Tracker) flushShard(shard int, touched []*entry) error {
+func (t *Tracker) flushShard(shard int, touched []*entry, unsure map[*entry]bool) error {
 	var shorts []string
 	byShort := make(map[string]*entry, len(touched))
 	for _, e := range touched {
@@ -73,7 +78,7 @@ func (t *Tracker) flushShard(shard int, touched []*entry) error {
 		e.mu.Lock()
 		evicted := len(e.evicted) > 0
 		e.mu.Unlock()
-		if evicted {
+		if evicted || unsure[e] {
 			t.reassert(ctx, e, shard)
 		}
 	}

@@ -330,34 +330,35 @@ func BenchmarkMemberList(b *testing.B) {
 
 // A room of 10,000 on a real server with 1,000 changes a second, and 100
 // watchers on another node. One operation is one second of it. The time of a
-// change is from before it was asked for until all who read were told.
+// change is from when it was due until the last of those who read was told.
 func BenchmarkBusyRoom(b *testing.B) {
 	for _, stuck := range []int{0, 1} {
 		b.Run(fmt.Sprintf("stuck=%d", stuck), func(b *testing.B) { busyRoom(b, 100, stuck) })
 	}
 }
 
+// at is when a revision was written, or told.
+type at struct {
+	revision Revision
+	time     time.Time
+}
+
 func busyRoom(b *testing.B, watchers, stuck int) {
+	const rate, writers = 1000, 16
 	writer, reader := benchFleet(b)
 	channels := enter(b, writer, "lobby", benchRoom)
-	told := make([]atomic.Int64, watchers-stuck) // the revision that each reader was told of
+	told := make([][]at, watchers-stuck)
 	var diffs, resyncs atomic.Int64
 	var readers sync.WaitGroup
-	var all, idle []*Watcher
-	defer func() {
-		for _, w := range all {
-			w.Close()
-		}
-		readers.Wait()
-	}()
+	var all []*Watcher
 	for i := range watchers {
 		w, err := reader.Watch(b.Context(), "lobby", nil)
 		if err != nil {
 			b.Fatal(err)
 		}
+		defer w.Close()
 		all = append(all, w)
 		if i >= len(told) {
-			idle = append(idle, w)
 			continue
 		}
 		readers.Go(func() {
@@ -366,46 +367,83 @@ func busyRoom(b *testing.B, watchers, stuck int) {
 				if err != nil {
 					return
 				}
+				told[i] = append(told[i], at{d.Counts.Revision, time.Now()})
 				diffs.Add(1)
 				if d.Resync {
 					resyncs.Add(1)
 				}
-				told[i].Store(int64(d.Counts.Revision))
 			}
 		})
 	}
-	var took []time.Duration
-	changes := 0
-	pace := time.NewTicker(time.Millisecond)
-	defer pace.Stop()
+
+	var mu sync.Mutex
+	var written []at
+	start := time.Now()
 	for b.Loop() {
-		for range 1000 {
-			<-pace.C
-			start := time.Now()
-			revision, err := writer.Update(b.Context(), "lobby", channels[changes%len(channels)], fmt.Appendf(nil, "%064d", changes))
-			if err != nil {
-				b.Fatal(err)
-			}
-			changes++
-			if changes%50 != 0 {
-				continue
-			}
-			for i := range told {
-				for told[i].Load() < int64(revision) {
-					runtime.Gosched()
+		var work sync.WaitGroup
+		first := len(written)
+		for k := range writers {
+			work.Go(func() {
+				for i := first + k; i < first+rate; i += writers {
+					due := start.Add(time.Duration(i) * time.Second / rate)
+					<-time.After(time.Until(due))
+					r, err := writer.Update(b.Context(), "lobby", channels[i%benchRoom], fmt.Appendf(nil, "%0*d", benchInfo, i))
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					mu.Lock()
+					written = append(written, at{r, due})
+					mu.Unlock()
 				}
-			}
-			took = append(took, time.Since(start))
+			})
+		}
+		work.Wait()
+	}
+	took := time.Since(start)
+	last := slices.MaxFunc(written, func(a, b at) int { return int(a.revision - b.revision) }).revision
+	for _, w := range all {
+		if err := w.WaitFor(b.Context(), last); err != nil {
+			b.Fatal(err)
 		}
 	}
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "median-µs")
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
-	b.ReportMetric(float64(diffs.Load())/float64(changes*len(told)), "diffs/change")
-	b.ReportMetric(float64(resyncs.Load())/float64(len(told)), "resyncs/watcher")
-	for _, w := range idle {
+	if stuck > 0 {
+		w := all[len(all)-1]
 		w.view.mu.Lock()
 		b.ReportMetric(float64(len(w.pending.presences)), "stuck-entries")
 		w.view.mu.Unlock()
 	}
+	redistest.Eventually(b, 10*time.Second, func() error { // all has been told
+		for _, w := range all[:len(told)] {
+			w.view.mu.Lock()
+			n := len(w.pending.presences)
+			w.view.mu.Unlock()
+			if n > 0 {
+				return fmt.Errorf("%d changes not read", n)
+			}
+		}
+		return nil
+	})
+	for _, w := range all {
+		w.Close()
+	}
+	readers.Wait()
+
+	latencies := make([]time.Duration, len(written))
+	for i, c := range written {
+		for _, log := range told {
+			j, _ := slices.BinarySearchFunc(log, c.revision, func(a at, r Revision) int { return int(a.revision - r) })
+			if j == len(log) {
+				b.Fatalf("revision %d was not told", c.revision)
+			}
+			latencies[i] = max(latencies[i], log[j].time.Sub(c.time))
+		}
+	}
+	slices.Sort(latencies)
+	n := len(latencies)
+	b.ReportMetric(float64(n)/took.Seconds(), "changes/s")
+	b.ReportMetric(float64(latencies[n/2].Microseconds()), "median-µs")
+	b.ReportMetric(float64(latencies[n*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(float64(diffs.Load())/float64(n*len(told)), "diffs/change")
+	b.ReportMetric(float64(resyncs.Load())/float64(len(told)), "resyncs/watcher")
 }

@@ -34,12 +34,13 @@ func (vs *views) acquire(t *Tracker, room string) (*view, error) {
 			watchers: make(map[*Watcher]struct{}),
 		}
 		v.ctx, v.stop = context.WithCancel(t.ctx)
+		v.mu.Lock() // an event may come before Listen returns
 		listening, err := t.layer.Listen(room, v)
 		if err != nil {
+			v.mu.Unlock()
 			v.stop()
 			return nil, err
 		}
-		v.mu.Lock()
 		v.listening = listening
 		v.resync()
 		v.mu.Unlock()

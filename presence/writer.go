@@ -114,12 +114,6 @@ func (p *write) answer(o outcome) bool {
 func (w *writer) run(batch []*write) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.settle(); err != nil {
-		for _, p := range batch {
-			p.answer(outcome{err: err})
-		}
-		return
-	}
 	live := batch[:0:0]
 	for _, p := range batch {
 		if err := p.ctx.Err(); err != nil {
@@ -128,9 +122,16 @@ func (w *writer) run(batch []*write) {
 			live = append(live, p)
 		}
 	}
-	if len(live) > 0 {
-		w.write(live)
+	if len(live) == 0 {
+		return // who has given up does not wait for what is in doubt
 	}
+	if err := w.settle(); err != nil {
+		for _, p := range live {
+			p.answer(outcome{err: err})
+		}
+		return
+	}
+	w.write(live)
 }
 
 // settle finds out what became of the batch in doubt, or carries it out.
@@ -273,17 +274,20 @@ func (w *writer) settleLater() {
 	}
 	t := w.tracker
 	t.spawn(func() {
-		defer w.settling.Store(false)
 		ticker := time.NewTicker(settleEvery)
 		defer ticker.Stop()
 		for {
 			select {
 			case <-ticker.C:
 			case <-t.ctx.Done():
+				w.settling.Store(false)
 				return
 			}
 			w.mu.Lock()
 			err := w.settle()
+			if err == nil {
+				w.settling.Store(false) // before another write can be in doubt
+			}
 			w.mu.Unlock()
 			if err == nil {
 				return

@@ -42,8 +42,8 @@ type Bus struct {
 
 	mu      sync.RWMutex
 	topics  map[string]*topic
-	joining []*topic // not sent yet
-	leaving []*topic // in the order of their deadlines
+	joining []*topic  // not sent yet
+	leaving []leaving // in the order of their deadlines
 	closed  bool
 
 	dirty chan struct{}
@@ -52,14 +52,22 @@ type Bus struct {
 	done  chan struct{}
 }
 
+// leaving is a topic that was given up. Where the topic has another deadline, it
+// was taken up since, and has a later place if it was given up again.
+type leaving struct {
+	topic    *topic
+	deadline time.Time
+}
+
 // topic is what the Bus wants of one topic, and how far it is with it.
 type topic struct {
 	name     string
 	listener Listener // nil: nobody listens, it lingers
 	deadline time.Time
 	sent     bool          // SUBSCRIBE has gone out on this connection
-	ready    chan struct{} // closed while the current connection has confirmed it
+	ready    chan struct{} // closed while the current connection has confirmed it, and once it is gone
 	gap      bool          // an earlier connection had it
+	gone     bool          // given up for good
 }
 
 func (t *topic) confirmed() bool {
@@ -115,13 +123,19 @@ func (b *Bus) Subscribe(name string, l Listener) *Subscription {
 	return &Subscription{bus: b, topic: t}
 }
 
-// Wait returns when the current connection has confirmed the subscription.
+// Wait returns when the current connection has confirmed the subscription. It
+// returns ErrClosed where that was closed, and does not linger any more.
 func (s *Subscription) Wait(ctx context.Context) error {
 	s.bus.mu.RLock()
 	ready := s.topic.ready
 	s.bus.mu.RUnlock()
 	select {
 	case <-ready:
+		s.bus.mu.RLock()
+		defer s.bus.mu.RUnlock()
+		if s.topic.gone {
+			return ErrClosed
+		}
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -138,7 +152,7 @@ func (s *Subscription) Close() {
 	defer b.mu.Unlock()
 	s.topic.listener = nil
 	s.topic.deadline = time.Now().Add(b.opts.Linger)
-	b.leaving = append(b.leaving, s.topic)
+	b.leaving = append(b.leaving, leaving{s.topic, s.topic.deadline})
 	if len(b.leaving) == 1 {
 		b.wake()
 	}

@@ -114,10 +114,10 @@ func (b *Bus) changes() (join, leave []string, next time.Duration) {
 	defer b.mu.Unlock()
 	now := time.Now()
 	for len(b.leaving) > 0 {
-		t := b.leaving[0]
-		wanted := t.listener != nil || b.topics[t.name] != t
-		if !wanted && now.Before(t.deadline) {
-			next = t.deadline.Sub(now)
+		t, deadline := b.leaving[0].topic, b.leaving[0].deadline
+		wanted := t.listener != nil || b.topics[t.name] != t || t.deadline != deadline
+		if !wanted && now.Before(deadline) {
+			next = deadline.Sub(now)
 			break
 		}
 		b.leaving = b.leaving[1:]
@@ -127,9 +127,13 @@ func (b *Bus) changes() (join, leave []string, next time.Duration) {
 			// Its confirmation is on the way, and would be taken for that of a
 			// later subscription.
 			t.deadline = now.Add(b.opts.Linger)
-			b.leaving = append(b.leaving, t)
+			b.leaving = append(b.leaving, leaving{t, t.deadline})
 		default:
 			delete(b.topics, t.name)
+			t.gone = true
+			if !t.confirmed() {
+				close(t.ready) // ends the wait of whoever is in it
+			}
 			if t.sent {
 				leave = append(leave, t.name)
 			}

@@ -1,0 +1,70 @@
+package presence
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// A channel that was pruned from two rooms while its node did not hear, and was
+// added to one of them before its next touch, is added to the other as well.
+func TestAMissedEvictionHeals(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newStranger(t, s)
+		c, err := n.layer.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, room := range []string{"one", "two"} {
+			if _, _, err := n.Add(t.Context(), room, c.Name(), Member{User: "ana"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, short, _ := groups.SplitChannel(c.Name())
+		redistest.Advance(t, time.Second)
+		e := n.ledger.get(short)
+		for _, room := range []string{"one", "two"} { // it hears nothing from here on
+			h, _ := e.held(room)
+			h.room.listening.Close()
+		}
+		_, err = n.Store().Prune(t.Context(), luascripts.Sweep{
+			Node: n.layer.NodeID(), MaxAge: time.Millisecond, Reason: byte(TimedOut),
+			Stale: []luascripts.Stale{{Short: short, Rooms: []string{"one", "two"}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, _ := e.held("two")
+		h.room.Gap()
+		redistest.Advance(t, time.Millisecond)
+		if _, _, err := n.Add(t.Context(), "one", c.Name(), Member{User: "ana"}); err != nil {
+			t.Fatal(err)
+		}
+		n.Touch(c.Name())
+		redistest.Advance(t, 6*time.Second)
+		if users, err := n.Users(t.Context(), "two"); err != nil || !slices.Equal(users, []string{"ana"}) {
+			t.Errorf("users of two: %v, %v", users, err)
+		}
+	})
+}
+
+// A reason of the application's own, of any value, is one byte in the scripts.
+func TestAnyReasonIsOneByte(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newStranger(t, s)
+		c, err := n.layer.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{}); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := n.LeaveAll(t.Context(), c.Name(), Reason(200)); err != nil || len(left) != 1 {
+			t.Errorf("leave all: %v, %v", left, err)
+		}
+	})
+}
