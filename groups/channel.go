@@ -13,7 +13,8 @@ type Channel struct {
 	short string
 
 	mu     sync.Mutex
-	queue  []*Message // grows to the capacity, so that an idle mailbox costs little
+	queue  []*Message  // grows to the capacity, so that an idle mailbox costs little
+	few    [2]*Message // what queue begins with, so that one that is read costs nothing
 	groups map[*group]struct{}
 	cause  error
 
@@ -87,12 +88,22 @@ func (c *Channel) CloseWith(cause error) {
 		c.mu.Unlock()
 		return
 	}
+	groups := c.end(cause)
+	c.mu.Unlock()
+	c.depart(groups)
+}
+
+// end closes a channel that is open and locked, and returns the groups that it
+// is to depart from once it is unlocked.
+func (c *Channel) end(cause error) map[*group]struct{} {
 	c.cause = cause
 	groups := c.groups
 	c.groups = nil
 	close(c.done)
-	c.mu.Unlock()
+	return groups
+}
 
+func (c *Channel) depart(groups map[*group]struct{}) {
 	c.layer.forget(c)
 	for g := range groups {
 		g.drop(c)
@@ -113,8 +124,14 @@ func (c *Channel) deliver(m *Message) error {
 		c.mu.Unlock()
 		return c.cause
 	}
+	if c.queue == nil {
+		c.queue = c.few[:0]
+	}
 	full := len(c.queue) >= c.layer.opts.Capacity
+	var groups map[*group]struct{}
 	switch {
+	case full && c.layer.opts.Overflow == CloseChannel:
+		groups = c.end(ErrChannelFull) // at once: nothing may follow what is lost
 	case full && c.layer.opts.Overflow == DropOldest:
 		c.queue[0] = nil
 		c.queue = append(c.queue[1:], m)
@@ -129,8 +146,7 @@ func (c *Channel) deliver(m *Message) error {
 	}
 	c.layer.overflowed(c)
 	if c.layer.opts.Overflow == CloseChannel {
-		// Leaving its groups takes the lock of the one that is delivering.
-		go c.CloseWith(ErrChannelFull)
+		c.depart(groups)
 	}
 	return ErrChannelFull
 }

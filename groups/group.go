@@ -29,8 +29,8 @@ type group struct {
 	listeners []Listener // the same
 }
 
-// join makes a channel a member, which holds the group. It returns false, and
-// takes no hold, where it is a member already.
+// join makes a channel a member, which holds the group as the caller does. It
+// returns false, and takes no hold, where it is a member already.
 func (g *group) join(c *Channel) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,6 +44,7 @@ func (g *group) join(c *Channel) (bool, error) {
 		c.groups = make(map[*group]struct{}, 1)
 	}
 	c.groups[g] = struct{}{}
+	g.layer.hold(g)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.members = append(slices.Clip(g.members), c)

@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -141,10 +142,8 @@ func (l *Layer) GroupAdd(ctx context.Context, groupName, channel string) error {
 	if err != nil {
 		return err
 	}
+	defer l.release(g) // not before the wait is over, as c may leave meanwhile
 	joined, err := g.join(c)
-	if err != nil || !joined {
-		defer l.release(g)
-	}
 	if err != nil {
 		return err
 	}
@@ -208,6 +207,7 @@ func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
 		if err != nil {
 			return err
 		}
+		m.Payload = bytes.Clone(m.Payload) // the caller may use its buffer again
 		return c.deliver(&m)
 	}
 	heard, err := l.out.publish(ctx, l.store.Inbox(node), encodeDirect(short, m))
@@ -224,11 +224,13 @@ func (l *Layer) Close(ctx context.Context) error {
 	channels := l.channels
 	closed := channels == nil
 	l.channels = nil
+	if !closed {
+		close(l.done)
+	}
 	l.mu.Unlock()
 	if closed {
 		return nil
 	}
-	close(l.done)
 	l.requests.close()
 	for _, c := range channels {
 		c.CloseWith(ErrClosed)
@@ -267,6 +269,13 @@ func (l *Layer) acquire(name string) (*group, error) {
 	}
 	g.holds++
 	return g, nil
+}
+
+// hold adds one to those that there are.
+func (l *Layer) hold(g *group) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g.holds++
 }
 
 // release gives a hold up, and the subscription with the last one.

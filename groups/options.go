@@ -115,6 +115,8 @@ func (o *Options) validate() error {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
 	}
 	switch {
+	case strings.ContainsAny(o.Prefix, "{}"):
+		return invalid("Prefix", o.Prefix, "braces are not allowed")
 	case len(o.NodeID) > maxNodeID:
 		return invalid("NodeID", o.NodeID, fmt.Sprintf("%d bytes, more than %d", len(o.NodeID), maxNodeID))
 	case strings.ContainsFunc(o.NodeID, wrong):
