@@ -48,7 +48,7 @@ type scripts struct {
 }
 
 func newScripts() scripts {
-	core := []string{"change", "commit", "index", "remove"}
+	core := []string{"record", "change", "commit", "index", "remove"}
 	with := func(more ...string) []string { return append(core[:len(core):len(core)], more...) }
 	return scripts{
 		write:    newScript("", with("add", "update", "write")...),

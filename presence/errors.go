@@ -11,8 +11,11 @@ import (
 
 var (
 	// ErrUnavailable is wrapped by every error that comes from Redis being out
-	// of reach or unable to serve. The operation is not in effect, nor will it
-	// be: what may have been written is undone. Only removals are carried on.
+	// of reach or unable to serve. The operation is not meant to be in effect:
+	// where a lost reply leaves it open, it is found out and undone once Redis
+	// answers again. Only removals are carried on. A client that tries again by
+	// itself can hide a lost reply behind a refusal, such as out of memory; the
+	// write may then be in effect.
 	ErrUnavailable = groups.ErrUnavailable
 	// ErrUnknownChannel tells that no living node holds an open channel of that
 	// name.

@@ -1,23 +1,10 @@
 -- change: what one batch does to one room, gathered before anything is written.
 --
 -- A room's header, its field with the empty name, is
--- "<revision> <birth> <presences> <users> <anonymous>". A record is 13 digits
--- of joined at (ms), flags (1 byte), length of the user (1 byte), user, info.
--- Numbers of 16 digits are written with %.0f: tostring would round them.
+-- "<revision> <birth> <presences> <users> <anonymous>".
 
-local time = redis.call('TIME')
-local now_us = time[1] * 1000000 + time[2]
-local now_ms = string.format('%013.0f', math.floor(now_us / 1000))
-
-local function netstring(s)
-  return #s .. ':' .. s
-end
-
+-- apply holds what add, update and remove do, by the letter of the operation.
 local apply = {}
-
-local function user_of(record)
-  return string.sub(record, 16, 15 + string.byte(record, 15))
-end
 
 -- open_room reads the header of a room and the records of some channels.
 local function open_room(key, users_key, name, channels)
