@@ -2,6 +2,7 @@ package groups
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/rollcall-go/rollcall/internal/bus"
 )
@@ -22,3 +23,16 @@ var (
 	// of reach or unable to serve.
 	ErrUnavailable = errors.New("rollcall: Redis is unavailable")
 )
+
+// CloseError asks for the socket of a channel to be closed with a code and a
+// reason: close the channel with it. Codes 3000 to 4999 are free for
+// applications. A reason is cut at 123 bytes, the most that a close frame can
+// hold.
+type CloseError struct {
+	Code   int
+	Reason string
+}
+
+func (e CloseError) Error() string {
+	return fmt.Sprintf("rollcall: close with %d: %s", e.Code, e.Reason)
+}

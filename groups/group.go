@@ -72,6 +72,22 @@ func (g *group) drop(c *Channel) {
 	g.layer.release(g)
 }
 
+// Members returns the names of this node's channels in a group, in no order.
+func (l *Layer) Members(groupName string) []string {
+	l.mu.RLock()
+	g := l.groups[groupName]
+	l.mu.RUnlock()
+	if g == nil {
+		return nil
+	}
+	members, _ := g.audience()
+	names := make([]string, len(members))
+	for i, c := range members {
+		names[i] = c.Name()
+	}
+	return names
+}
+
 func (g *group) audience() ([]*Channel, []Listener) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -83,14 +83,19 @@ func (l *Layer) Respond(op string, r Responder, sentinels ...error) {
 	}
 }
 
-// Ask has the node that holds a channel do op, and reads its answer into reply,
-// unless that is nil. It returns ErrUnknownChannel where that node is gone, and
-// ErrNoAnswer where none came in time.
+// Ask has the node that holds a channel do op: see AskNode.
 func (l *Layer) Ask(ctx context.Context, channel, op string, body, reply any) error {
 	node, _, ok := SplitChannel(channel)
 	if !ok {
 		return fmt.Errorf("%w: %q", ErrUnknownChannel, channel)
 	}
+	return l.AskNode(ctx, node, op, body, reply)
+}
+
+// AskNode has a node do op, and reads its answer into reply, unless that is nil.
+// It returns ErrUnknownChannel where that node is gone, and ErrNoAnswer where
+// none came in time.
+func (l *Layer) AskNode(ctx context.Context, node, op string, body, reply any) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, askTimeout)
@@ -112,7 +117,7 @@ func (l *Layer) Ask(ctx context.Context, channel, op string, body, reply any) er
 		return err
 	}
 	if heard == 0 {
-		return fmt.Errorf("%w: %q, its node is gone", ErrUnknownChannel, channel)
+		return fmt.Errorf("%w: node %q is gone", ErrUnknownChannel, node)
 	}
 	select {
 	case a := <-answered:

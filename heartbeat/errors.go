@@ -3,6 +3,8 @@ package heartbeat
 import (
 	"errors"
 	"fmt"
+
+	"github.com/rollcall-go/rollcall/groups"
 )
 
 var (
@@ -22,16 +24,8 @@ var (
 
 // CloseError asks for the socket to be closed with a code and a reason. Return
 // it from a handler, close the channel with it (CloseWith), or make it the
-// cause of the context. Codes 3000 to 4999 are free for applications. A reason
-// is cut at 123 bytes, the most that a close frame can hold.
-type CloseError struct {
-	Code   int
-	Reason string
-}
-
-func (e CloseError) Error() string {
-	return fmt.Sprintf("heartbeat: close with %d: %s", e.Code, e.Reason)
-}
+// cause of the context.
+type CloseError = groups.CloseError
 
 // PanicError is what a panic of a handler becomes, within an error that is
 // ErrHandler. It is not modified once it is returned.

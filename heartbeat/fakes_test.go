@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/presence"
@@ -76,7 +77,7 @@ func newTracker() *tracker { return &tracker{journal: newJournal()} }
 
 func (p *tracker) Touch(ch string) { p.add("touch " + ch) }
 
-func (p *tracker) LeaveAll(ctx context.Context, ch string, why presence.Reason) (map[string]presence.Revision, error) {
+func (p *tracker) LeaveAllAfter(ctx context.Context, ch string, why presence.Reason, grace time.Duration) (map[string]presence.Revision, error) {
 	p.mu.Lock()
 	p.why = append(p.why, why)
 	p.mu.Unlock()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/groups"
 )
 
 // finish clears up after a session that has ended: it leaves, without waiting
@@ -83,13 +85,24 @@ func within(limit time.Duration, done <-chan struct{}) bool {
 
 func (s *session[M, S]) leave(cause error) error {
 	err := s.guard("leave", func() error {
-		return leaveAll(s.ctx, s.presence, s.ch.Name(), cause, s.opts.LeaveTimeout)
+		return leaveAll(s.ctx, s.presence, s.ch.Name(), cause, s.graceFor(cause), s.opts.LeaveTimeout)
 	})
 	if err != nil {
 		s.log().Warn("cannot leave", zap.Error(err))
 		return fmt.Errorf("heartbeat: leave: %w", err)
 	}
 	return nil
+}
+
+// graceFor tells how long the presences stay. Whom the application sends away
+// does not stay.
+func (s *session[M, S]) graceFor(cause error) time.Duration {
+	for _, lost := range []error{errClosed, ErrConn, ErrDeadPeer, groups.ErrClosed, groups.ErrChannelFull} {
+		if errors.Is(cause, lost) {
+			return s.opts.Grace
+		}
+	}
+	return 0
 }
 
 func (s *session[M, S]) disconnect(cause error) error {

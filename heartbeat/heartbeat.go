@@ -13,7 +13,9 @@ import (
 // message.
 type Presence interface {
 	Touch(channel string)
-	LeaveAll(ctx context.Context, channel string, why presence.Reason) (map[string]presence.Revision, error)
+	LeaveAllAfter(
+		ctx context.Context, channel string, why presence.Reason, grace time.Duration,
+	) (map[string]presence.Revision, error)
 }
 
 const (
@@ -61,18 +63,18 @@ func RemovePresence(
 				next(ctx, cause)
 			}()
 		}
-		return leaveAll(ctx, p, channel, cause, DefaultLeaveTimeout)
+		return leaveAll(ctx, p, channel, cause, 0, DefaultLeaveTimeout)
 	}
 }
 
-func leaveAll(ctx context.Context, p Presence, channel string, cause error, timeout time.Duration) error {
+func leaveAll(ctx context.Context, p Presence, channel string, cause error, grace, timeout time.Duration) error {
 	ctx, cancel := outlive(ctx, timeout)
 	defer cancel()
 	why := presence.Disconnected
 	if errors.Is(cause, ErrDeadPeer) {
 		why = presence.TimedOut
 	}
-	_, err := p.LeaveAll(ctx, channel, why)
+	_, err := p.LeaveAllAfter(ctx, channel, why, grace)
 	return err
 }
 

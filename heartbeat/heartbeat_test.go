@@ -189,7 +189,7 @@ func TestRemovePresence(t *testing.T) {
 type silent struct{}
 
 func (silent) Touch(string) {}
-func (silent) LeaveAll(context.Context, string, presence.Reason) (map[string]presence.Revision, error) {
+func (silent) LeaveAllAfter(context.Context, string, presence.Reason, time.Duration) (map[string]presence.Revision, error) {
 	return nil, nil
 }
 

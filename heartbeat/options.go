@@ -45,6 +45,11 @@ type Options struct {
 	// DefaultLeaveTimeout, 5 s.
 	LeaveTimeout time.Duration
 
+	// Grace is how long the presences stay after the connection has ended without
+	// being closed by the application, see presence.Tracker.LeaveAllAfter: a page
+	// that is loaded again within it shows nobody leaving. Defaults to none.
+	Grace time.Duration
+
 	// ReadLimit is the longest message that is read, in bytes; a longer one
 	// closes the socket with 1009. Defaults to 32 KiB; negative means no limit.
 	ReadLimit int64

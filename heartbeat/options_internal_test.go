@@ -12,7 +12,7 @@ type tracker struct{ maxAge time.Duration }
 
 func (tracker) Touch(string) {}
 
-func (tracker) LeaveAll(context.Context, string, presence.Reason) (map[string]presence.Revision, error) {
+func (tracker) LeaveAllAfter(context.Context, string, presence.Reason, time.Duration) (map[string]presence.Revision, error) {
 	return nil, nil
 }
 

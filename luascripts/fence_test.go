@@ -38,9 +38,10 @@ func TestFence(t *testing.T) {
 		name   string
 		change func(w *world, b *luascripts.Batch)
 	}{
+		{"a number left out", func(_ *world, b *luascripts.Batch) { b.Number++ }},
 		{"lower number", func(_ *world, b *luascripts.Batch) { b.Number = 4 }},
 		{"lower number with fewer digits", func(w *world, b *luascripts.Batch) {
-			w.number = 9
+			w.reach(9)
 			w.write(add("lobby", "1", "ann", "old"))
 			b.Number = 9
 		}},
@@ -52,6 +53,7 @@ func TestFence(t *testing.T) {
 		{"no incarnation", func(_ *world, b *luascripts.Batch) { b.Incarnation = "" }},
 		{"unknown node", func(_ *world, b *luascripts.Batch) { b.Node = "n2" }},
 		{"retired node", func(w *world, _ *luascripts.Batch) {
+			w.number[0]-- // the batch under test has not run
 			w.write(remove("lobby", "1"))
 			if ok, err := w.Retire(w.ctx, 0, "n1", w.inc[0]); !ok || err != nil {
 				w.t.Fatal(ok, err)
@@ -61,7 +63,7 @@ func TestFence(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				w := newWorld(t, s)
-				w.number = 4
+				w.reach(4)
 				w.write(add("lobby", "1", "ann", "old"))
 				b := w.batch(add("lobby", "1", "bob", "new"), add("den", "1", "bob", "new"))
 				tt.change(w, &b)
@@ -97,15 +99,24 @@ func TestAgainRunsABatchThatNeverRan(t *testing.T) {
 	})
 }
 
-func TestALaterBatchOvertakesOneThatNeverRan(t *testing.T) {
+// Where Redis has lost batches, as in a failover, the next one says so.
+func TestABatchThatFollowsLostOnesIsFenced(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
-		missed := w.batch(add("den", "1", "ann", ""))
-		w.write(add("lobby", "1", "ann", "hi"))
-		missed.Again = true
-		if _, err := w.Write(w.ctx, missed); !errors.Is(err, luascripts.ErrFenced) {
+		lost := w.batch(add("den", "1", "ann", ""))
+		next := w.batch(add("lobby", "1", "ann", "hi"))
+		if _, err := w.Write(w.ctx, next); !errors.Is(err, luascripts.ErrFenced) {
 			t.Fatal(err)
 		}
+		if err := w.renew(w.inc[0]); !errors.Is(err, luascripts.ErrFenced) {
+			t.Fatal(err)
+		}
+		lost.Again = true
+		_, err := w.Write(w.ctx, lost)
+		w.must(err)
+		_, err = w.Write(w.ctx, next)
+		w.must(err)
+		w.must(w.renew(w.inc[0]))
 		w.agree("n1")
 	})
 }
@@ -117,7 +128,6 @@ func TestANewIncarnationBeginsWithoutReplies(t *testing.T) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", "hi"))
 		w.register()
-		w.number = 0
 		w.expect(w.write(add("lobby", "2", "bob", "")).Events, "lobby +2=bob >bob 2/2/0")
 	})
 }

@@ -49,11 +49,20 @@ func (k Keys) RoomUsers(room string) string { return k.in(k.Shard(room), "users:
 // Inbox is the topic on which a node hears what is sent to its channels.
 func (k Keys) Inbox(node string) string { return k.in(k.Shard(node), "inbox:"+node) }
 
+// RoomSeen is the sorted set of the users who left a room, by when they did.
+func (k Keys) RoomSeen(room string) string { return k.in(k.Shard(room), "seen:"+room) }
+
+// Pulse is the topic on which a node finds out whether a shard reaches it.
+func (k Keys) Pulse(shard int, node string) string { return k.in(shard, "pulse:"+node) }
+
 // Rooms is the set of the names of the rooms.
 func (k Keys) Rooms(shard int) string { return k.in(shard, "rooms") }
 
 // Empty is the sorted set of the rooms without presences, by when they became so.
 func (k Keys) Empty(shard int) string { return k.in(shard, "empty") }
+
+// Grace is the sorted set of the presences that left with a grace, by deadline.
+func (k Keys) Grace(shard int) string { return k.in(shard, "grace") }
 
 // Nodes is the sorted set of the nodes, by their last lease.
 func (k Keys) Nodes(shard int) string { return k.in(shard, "nodes") }

@@ -29,6 +29,7 @@ func TestOutOfMemory(t *testing.T) {
 		if _, err := w.Write(w.ctx, b); err == nil || !strings.HasPrefix(err.Error(), "OOM") {
 			t.Fatalf("%c: %v", ops[0].Action, err)
 		}
+		w.number[0]-- // it did not run
 		if w.header("lobby") != want {
 			t.Fatalf("%+v, was %+v", w.header("lobby"), want)
 		}
@@ -36,7 +37,7 @@ func TestOutOfMemory(t *testing.T) {
 	}
 
 	w.expect(w.write(remove("lobby", "1")).Events, "lobby -l,1=ann <ann 2/2/0")
-	w.must(w.Renew(w.ctx, 0, "n1", w.inc[0]))
+	w.must(w.renew(w.inc[0]))
 	if missing, err := w.Touch(w.ctx, 0, "n1", []string{"2", "1"}); err != nil || len(missing) != 1 {
 		t.Fatal(missing, err)
 	}

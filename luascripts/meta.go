@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // Check returns ErrMismatch where the data in Redis was written by another
@@ -11,7 +12,7 @@ import (
 // Where nothing was written yet, anything fits.
 func (s *Store) Check(ctx context.Context) error {
 	for shard := range s.Shards() {
-		meta, err := s.client.HMGet(ctx, s.Meta(shard), "schema", "shards").Result()
+		meta, err := s.client.HMGet(ctx, s.Meta(shard), "schema", "shards", "remember").Result()
 		if err != nil {
 			return err
 		}
@@ -21,8 +22,14 @@ func (s *Store) Check(ctx context.Context) error {
 		if shards, ok := meta[1].(string); ok && shards != strconv.Itoa(s.Shards()) {
 			return s.shardsMismatch(shards)
 		}
+		s.remember.Store(milliseconds(meta[2]).Milliseconds())
 	}
 	return nil
+}
+
+// Remember is for how long users who went are remembered, 0 for not at all.
+func (s *Store) Remember() time.Duration {
+	return time.Duration(s.remember.Load()) * time.Millisecond
 }
 
 func schemaMismatch(found string) error {

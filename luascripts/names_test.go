@@ -80,7 +80,7 @@ func TestHostileNodes(t *testing.T) {
 		for _, name := range []string{"{}", "}{a}", "a b", "\x00", "*", ":", "🙂"} {
 			w := newWorldOf(t, s, 2, name)
 			w.write(add("lobby", "1", "ann", ""))
-			w.must(w.Renew(w.ctx, 0, name, w.inc[0]))
+			w.must(w.renew(w.inc[0]))
 			w.write(remove("lobby", "1"))
 			for shard := range 2 {
 				if ok, err := w.Retire(w.ctx, shard, name, w.inc[shard]); !ok || err != nil {

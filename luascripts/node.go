@@ -24,41 +24,71 @@ type Registration struct {
 	Token  string // of the process: tells two that claim one id apart
 	Lease  time.Duration
 	MaxAge time.Duration
+	// Remember is for how long users who went are remembered; 0 leaves that to
+	// the other nodes.
+	Remember time.Duration
 }
 
-// Register begins an incarnation of a node in a shard.
-func (s *Store) Register(ctx context.Context, shard int, r Registration) (incarnation string, err error) {
+// hold is how long nobody is swept after a time in which no node reached Redis:
+// until each has signed its lease, and written its touches.
+func (r Registration) hold() int64 {
+	const flushes = 5 // twice the longest flush interval, a tenth of max age
+	return max(r.Lease, r.MaxAge/flushes).Milliseconds()
+}
+
+// Incarnation is one registration of a node in a shard.
+type Incarnation struct {
+	ID    string
+	Epoch string // of the data: new whenever some was lost
+}
+
+// Register begins an incarnation of a node in a shard. known is the epoch that
+// the node knows, lost that writes since are missing, which makes a new one.
+func (s *Store) Register(ctx context.Context, shard int, r Registration, known string, lost bool) (Incarnation, error) {
 	keys := []string{s.Meta(shard), s.Nodes(shard), s.Node(shard, r.Node)}
-	incarnation, err = s.run(ctx, s.scripts.register, keys, []any{
-		r.Node, r.Token, SchemaVersion, s.Shards(), r.Lease.Milliseconds(), r.MaxAge.Milliseconds(),
-	}).Text()
+	remember := ""
+	if r.Remember > 0 {
+		remember = strconv.FormatInt(r.Remember.Milliseconds(), 10)
+	}
+	reply, err := s.run(ctx, s.scripts.register, keys, []any{
+		r.Node, r.Token, SchemaVersion, s.Shards(), r.Lease.Milliseconds(), r.MaxAge.Milliseconds(), r.hold(),
+		known, lost, remember,
+	}).StringSlice()
 	if err == nil {
-		return incarnation, nil
+		s.remember.Store(milliseconds(reply[2]).Milliseconds())
+		return Incarnation{ID: reply[0], Epoch: reply[1]}, nil
 	}
 	switch word, value, _ := strings.Cut(err.Error(), " "); word {
 	case "SCHEMA":
-		return "", schemaMismatch(value)
+		return Incarnation{}, schemaMismatch(value)
 	case "SHARDS":
-		return "", s.shardsMismatch(value)
+		return Incarnation{}, s.shardsMismatch(value)
 	case "TAKEN":
-		return "", fmt.Errorf("%w: %q", ErrNodeTaken, r.Node)
+		return Incarnation{}, fmt.Errorf("%w: %q", ErrNodeTaken, r.Node)
 	}
-	return "", err
+	return Incarnation{}, err
 }
 
-// Renew signs the lease of a node in a shard.
-func (s *Store) Renew(ctx context.Context, shard int, node, incarnation string) error {
-	keys := []string{s.Node(shard, node), s.Nodes(shard)}
-	if err := s.run(ctx, s.scripts.renew, keys, []any{node, incarnation}).Err(); err != nil {
-		return typed(err)
+// Renew signs the lease of a node in a shard. It returns the epoch of the data,
+// and whether a subscriber connection heard the node's pulse. number is that of
+// the node's last batch which is known to be written.
+func (s *Store) Renew(ctx context.Context, shard int, r Registration, incarnation string, number int64) (epoch string, heard bool, err error) {
+	keys := []string{s.Node(shard, r.Node), s.Nodes(shard), s.Meta(shard), s.Pulse(shard, r.Node)}
+	reply, err := s.run(ctx, s.scripts.renew, keys, []any{
+		r.Node, incarnation, number, r.Lease.Milliseconds(), r.hold(), s.publish,
+	}).Slice()
+	if err != nil {
+		return "", false, typed(err)
 	}
-	return nil
+	epoch, _ = reply[0].(string)
+	n, _ := reply[1].(int64)
+	return epoch, n > 0, nil
 }
 
 // Retire forgets a node of which nothing is left. The node itself gives its
 // incarnation; others give none, and are refused while it has a lease.
 func (s *Store) Retire(ctx context.Context, shard int, node, incarnation string) (bool, error) {
-	keys := []string{s.Node(shard, node), s.Presences(shard, node), s.Index(shard, node), s.Nodes(shard)}
+	keys := []string{s.Node(shard, node), s.Presences(shard, node), s.Index(shard, node), s.Nodes(shard), s.Meta(shard)}
 	return s.run(ctx, s.scripts.retire, keys, []any{node, incarnation}).Bool()
 }
 
@@ -87,34 +117,42 @@ type NodeRow struct {
 	Channels int
 }
 
+// Lapsed tells whether the node's lease has by a time of Redis's.
+func (r NodeRow) Lapsed(now time.Time) bool { return now.Sub(r.LeasedAt) > r.Lease }
+
+// Now is the time of Redis.
+func (s *Store) Now(ctx context.Context, shard int) (time.Time, error) {
+	ms, err := s.run(ctx, s.scripts.clock, []string{s.Meta(shard)}, nil).Int64()
+	return time.UnixMilli(ms), err
+}
+
 // NodeRows returns the nodes of a shard, and Redis's time.
 func (s *Store) NodeRows(ctx context.Context, shard int) (rows []NodeRow, now time.Time, err error) {
-	pipe := s.client.Pipeline()
-	leases := pipe.ZRangeWithScores(ctx, s.Nodes(shard), 0, -1)
-	clock := pipe.Time(ctx)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, time.Time{}, err
+	if now, err = s.Now(ctx, shard); err != nil {
+		return nil, now, err
 	}
-	pipe = s.client.Pipeline()
-	fields := make([]*redis.SliceCmd, len(leases.Val()))
-	counts := make([]*redis.IntCmd, len(leases.Val()))
-	for i, z := range leases.Val() {
+	leases, err := s.client.ZRangeWithScores(ctx, s.Nodes(shard), 0, -1).Result()
+	if err != nil || len(leases) == 0 {
+		return nil, now, err
+	}
+	pipe := s.client.Pipeline()
+	fields := make([]*redis.SliceCmd, len(leases))
+	counts := make([]*redis.IntCmd, len(leases))
+	for i, z := range leases {
 		node, _ := z.Member.(string)
 		fields[i] = pipe.HMGet(ctx, s.Node(shard, node), "lease", "age")
-		counts[i] = pipe.ZCard(ctx, s.Presences(shard, node))
+		counts[i] = pipe.HLen(ctx, s.Index(shard, node))
 	}
-	if len(fields) > 0 {
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, time.Time{}, err
-		}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, now, err
 	}
-	for i, z := range leases.Val() {
+	rows = make([]NodeRow, len(leases))
+	for i, z := range leases {
 		node, _ := z.Member.(string)
-		row := NodeRow{Node: node, LeasedAt: time.UnixMilli(int64(z.Score)), Channels: int(counts[i].Val())}
-		row.Lease, row.MaxAge = milliseconds(fields[i].Val()[0]), milliseconds(fields[i].Val()[1])
-		rows = append(rows, row)
+		rows[i] = NodeRow{Node: node, LeasedAt: time.UnixMilli(int64(z.Score)), Channels: int(counts[i].Val())}
+		rows[i].Lease, rows[i].MaxAge = milliseconds(fields[i].Val()[0]), milliseconds(fields[i].Val()[1])
 	}
-	return rows, clock.Val(), nil
+	return rows, now, nil
 }
 
 func milliseconds(v any) time.Duration {

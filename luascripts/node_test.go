@@ -19,27 +19,27 @@ func TestRegisterTaken(t *testing.T) {
 		w := newWorld(t, s)
 		r := w.registration()
 		r.Token = "other"
-		if _, err := w.Register(w.ctx, 0, r); !errors.Is(err, luascripts.ErrNodeTaken) || !strings.Contains(err.Error(), `"n1"`) {
+		if _, err := w.Register(w.ctx, 0, r, "", false); !errors.Is(err, luascripts.ErrNodeTaken) || !strings.Contains(err.Error(), `"n1"`) {
 			t.Fatalf("live lease: %v", err)
 		}
-		w.must(w.Renew(w.ctx, 0, "n1", w.inc[0])) // the holder was not disturbed
+		w.must(w.renew(w.inc[0])) // the holder was not disturbed
 
 		r.Token = "t"
-		inc, err := w.Register(w.ctx, 0, r)
-		if err != nil || inc == w.inc[0] {
-			t.Fatalf("same token: %q, %v", inc, err)
+		inc, err := w.Register(w.ctx, 0, r, "", false)
+		if err != nil || inc.ID == w.inc[0] {
+			t.Fatalf("same token: %v, %v", inc, err)
 		}
 		r.Token = "other"
 		w.leased(time.Minute + time.Second)
-		if inc, err = w.Register(w.ctx, 0, r); err != nil {
+		if inc, err = w.Register(w.ctx, 0, r, "", false); err != nil {
 			t.Fatalf("lapsed lease: %v", err)
 		}
 		for _, old := range w.inc {
-			if err := w.Renew(w.ctx, 0, "n1", old); !errors.Is(err, luascripts.ErrFenced) {
+			if err := w.renew(old); !errors.Is(err, luascripts.ErrFenced) {
 				t.Fatalf("renew of the one before: %v", err)
 			}
 		}
-		w.must(w.Renew(w.ctx, 0, "n1", inc))
+		w.must(w.renew(inc.ID))
 	})
 }
 
@@ -66,7 +66,7 @@ func TestRegisterMismatch(t *testing.T) {
 		w.must(err)
 		store, err := luascripts.Open(w.ctx, w.c, keys)
 		w.must(err)
-		_, err = store.Register(w.ctx, 0, r)
+		_, err = store.Register(w.ctx, 0, r, "", false)
 		if !errors.Is(err, luascripts.ErrMismatch) || !strings.Contains(err.Error(), "4 shards") ||
 			!strings.Contains(err.Error(), "has 2") {
 			t.Fatalf("shards: %v", err)
@@ -76,7 +76,7 @@ func TestRegisterMismatch(t *testing.T) {
 		}
 		w.must(w.Check(w.ctx))
 		w.must(w.c.HSet(w.ctx, w.Meta(1), "schema", "77").Err())
-		_, err = w.Register(w.ctx, 1, r)
+		_, err = w.Register(w.ctx, 1, r, "", false)
 		if !errors.Is(err, luascripts.ErrMismatch) || !strings.Contains(err.Error(), "schema 77") ||
 			!strings.Contains(err.Error(), fmt.Sprint("this is schema ", luascripts.SchemaVersion)) {
 			t.Fatalf("schema: %v", err)
@@ -99,17 +99,18 @@ func TestRenew(t *testing.T) {
 		w := newWorld(t, s)
 		w.leased(time.Hour)
 		for _, inc := range []string{"", "1", w.inc[0] + "0"} {
-			if err := w.Renew(w.ctx, 0, "n1", inc); !errors.Is(err, luascripts.ErrFenced) {
+			if err := w.renew(inc); !errors.Is(err, luascripts.ErrFenced) {
 				t.Fatalf("incarnation %q: %v", inc, err)
 			}
 		}
-		if err := w.Renew(w.ctx, 0, "n2", w.inc[0]); !errors.Is(err, luascripts.ErrFenced) {
+		unknown := luascripts.Registration{Node: "n2", Lease: time.Minute, MaxAge: time.Minute}
+		if _, _, err := w.Renew(w.ctx, 0, unknown, w.inc[0], 0); !errors.Is(err, luascripts.ErrFenced) {
 			t.Fatalf("unknown node: %v", err)
 		}
 		if row := w.row(); w.now().Sub(row.LeasedAt) < time.Hour {
 			t.Fatalf("a refused renewal counts: %+v", row)
 		}
-		w.must(w.Renew(w.ctx, 0, "n1", w.inc[0]))
+		w.must(w.renew(w.inc[0]))
 		if row := w.row(); w.now().Sub(row.LeasedAt) > time.Minute || row.LeasedAt.After(w.now()) {
 			t.Fatalf("%+v at %v", row, w.now())
 		}

@@ -105,7 +105,7 @@ func TestRevisionsAreExact(t *testing.T) {
 func TestBatchNumbersAreExact(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
-		w.number = 9_007_199_254_740_000
+		w.reach(9_007_199_254_740_000)
 		for i := range 3 {
 			w.write(add("lobby", fmt.Sprint(i), "ann", ""))
 		}

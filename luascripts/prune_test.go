@@ -111,9 +111,8 @@ func TestPruneKeepsRoomsItWasNotGiven(t *testing.T) {
 // With the clock held, to the millisecond: as old as the limit is not stale.
 func TestPruneIsForStrictlyOlder(t *testing.T) {
 	s := redistest.Mini(t)
+	s.Mini().SetTime(time.UnixMilli(1_800_000_000_000))
 	w := newWorld(t, s)
-	now := time.UnixMilli(1_800_000_000_000)
-	s.Mini().SetTime(now)
 	w.write(add("lobby", "1", "ann", ""), add("lobby", "2", "bob", ""))
 	w.seen("1", time.Minute)
 	w.seen("2", time.Minute+time.Millisecond)

@@ -10,26 +10,59 @@ type Record struct {
 	JoinedAt int64 // ms of Redis's time
 	Sealed   bool  // the info is encrypted
 	User     string
+	Key      string // what is counted in place of the user; empty: the user is
 	Info     []byte
 }
 
-const sealed = 1
+// The flags of a record.
+const (
+	sealed  = 1
+	keyed   = 2
+	inGrace = 4
+)
 
 const joinedDigits = 13
 
-func flags(isSealed bool) byte {
-	if isSealed {
-		return sealed
+// Identity is what the record counts as: its key, else its user.
+func (r Record) Identity() string {
+	if r.Key != "" {
+		return r.Key
 	}
-	return 0
+	return r.User
 }
 
-// tail is the part of a record that the caller of a write encodes.
+func (r Record) flags() byte {
+	var f byte
+	if r.Sealed {
+		f |= sealed
+	}
+	if r.Key != "" && r.Key != r.User {
+		f |= keyed
+	}
+	return f
+}
+
+// tail is a record without the time of joining.
 func (r Record) tail() string {
-	b := make([]byte, 0, 2+len(r.User)+len(r.Info))
-	b = append(b, flags(r.Sealed), byte(len(r.User)))
+	return string(r.appendTail(make([]byte, 0, 3+len(r.Key)+len(r.User)+len(r.Info))))
+}
+
+// Encode returns a record as it is stored.
+func (r Record) Encode() string {
+	b := fmt.Appendf(make([]byte, 0, joinedDigits+3+len(r.Key)+len(r.User)+len(r.Info)), "%0*d", joinedDigits, r.JoinedAt)
+	return string(r.appendTail(b))
+}
+
+func (r Record) appendTail(b []byte) []byte {
+	f := r.flags()
+	b = append(b, f)
+	if f&keyed != 0 {
+		b = append(b, byte(len(r.Key)))
+		b = append(b, r.Key...)
+	}
+	b = append(b, byte(len(r.User)))
 	b = append(b, r.User...)
-	return string(append(b, r.Info...))
+	return append(b, r.Info...)
 }
 
 // DecodeRecord reads a record as the scripts write it.
@@ -42,13 +75,37 @@ func DecodeRecord(s string) (Record, error) {
 		return Record{}, fmt.Errorf("rollcall: record joined at %q", s[:joinedDigits])
 	}
 	flags, rest := s[joinedDigits], s[joinedDigits+1:]
-	length := int(rest[0])
-	if len(rest) < 1+length {
-		return Record{}, fmt.Errorf("rollcall: record ends within its user")
+	r := Record{JoinedAt: joined, Sealed: flags&sealed != 0}
+	ok := true
+	if flags&keyed != 0 {
+		r.Key, rest, ok = cutName(rest)
 	}
-	r := Record{JoinedAt: joined, Sealed: flags&sealed != 0, User: rest[1 : 1+length]}
-	if info := rest[1+length:]; info != "" {
-		r.Info = []byte(info)
+	if ok {
+		r.User, rest, ok = cutName(rest)
+	}
+	if ok && flags&inGrace != 0 {
+		if ok = rest != ""; ok {
+			rest = rest[:len(rest)-1] // the reason, which is the scripts' own
+		}
+	}
+	if !ok {
+		return Record{}, fmt.Errorf("rollcall: record ends within its names")
+	}
+	if rest != "" {
+		r.Info = []byte(rest)
 	}
 	return r, nil
+}
+
+// InGrace tells whether a record is of a channel that left with a grace.
+func InGrace(record string) bool {
+	return len(record) > joinedDigits && record[joinedDigits]&inGrace != 0
+}
+
+// cutName reads a name that its length, in one byte, precedes.
+func cutName(s string) (name, rest string, ok bool) {
+	if s == "" || len(s) < 1+int(s[0]) {
+		return "", "", false
+	}
+	return s[1 : 1+int(s[0])], s[1+int(s[0]):], true
 }

@@ -13,9 +13,16 @@ var sources embed.FS
 
 // script is one Lua script in the form that the server takes.
 type script struct {
-	real *redis.Script
-	fake *redis.Script // without the line of flags, which miniredis cannot parse
+	real source
+	fake source // without the line of flags, which miniredis cannot parse
 }
+
+type source struct {
+	*redis.Script
+	text string
+}
+
+func newSource(text string) source { return source{redis.NewScript(text), text} }
 
 // newScript puts a script together. Those that free memory, or must go on when
 // there is none, say so in flags: Redis refuses the others with OOM.
@@ -31,8 +38,8 @@ func newScript(flags string, parts ...string) script {
 	}
 	body := b.String()
 	return script{
-		real: redis.NewScript("#!lua" + flags + "\n" + body),
-		fake: redis.NewScript(body),
+		real: newSource("#!lua" + flags + "\n" + body),
+		fake: newSource(body),
 	}
 }
 
@@ -44,28 +51,62 @@ type scripts struct {
 	touch                  script
 	register, renew        script
 	prune, retire, noRooms script
-	turn                   script
+	ungrace, turn, clock   script
 }
 
 func newScripts() scripts {
-	core := []string{"record", "change", "commit", "index", "remove"}
-	with := func(more ...string) []string { return append(core[:len(core):len(core)], more...) }
+	with := func(parts ...string) []string {
+		return append([]string{"record", "users", "change", "commit"}, parts...)
+	}
+	write := with("index", "add", "keep", "update", "grace", "remove", "write")
 	return scripts{
-		write:    newScript("", with("add", "update", "write")...),
-		free:     newScript(allowOOM, with("add", "update", "write")...),
-		touch:    newScript(allowOOM, "touch"),
-		register: newScript(allowOOM, "register"),
-		renew:    newScript(allowOOM, "renew"),
-		prune:    newScript(allowOOM, with("prune")...),
-		retire:   newScript(allowOOM, "retire"),
+		write:    newScript("", write...),
+		free:     newScript(allowOOM, write...),
+		touch:    newScript(allowOOM, "record", "touch"),
+		register: newScript(allowOOM, "record", "hold", "register"),
+		renew:    newScript(allowOOM, "record", "hold", "renew"),
+		prune:    newScript(allowOOM, with("index", "remove", "hold", "prune")...),
+		ungrace:  newScript(allowOOM, with("hold", "ungrace")...),
+		retire:   newScript(allowOOM, "record", "hold", "retire"),
 		noRooms:  newScript(allowOOM, "prune_rooms"),
-		turn:     newScript(allowOOM, "turn"),
+		turn:     newScript(allowOOM, "record", "hold", "turn"),
+		clock:    newScript("", "record", "clock"),
 	}
 }
 
 func (s *Store) run(ctx context.Context, sc script, keys []string, args []any) *redis.Cmd {
-	if s.fake {
-		return sc.fake.Run(ctx, s.client, keys, args...)
-	}
-	return sc.real.Run(ctx, s.client, keys, args...)
+	return s.source(sc).Run(ctx, s.client, keys, args...)
 }
+
+// runOnce is run without the client's own retries.
+func (s *Store) runOnce(ctx context.Context, sc script, keys []string, args []any) *redis.Cmd {
+	src := s.source(sc)
+	eval := func(name, script string) *redis.Cmd {
+		all := make([]any, 0, 3+len(keys)+len(args))
+		all = append(all, name, script, len(keys))
+		for _, key := range keys {
+			all = append(all, key)
+		}
+		cmd := redis.NewCmd(ctx, append(all, args...)...)
+		_ = s.client.Process(ctx, once{cmd}) // the command has its error
+		return cmd
+	}
+	cmd := eval("evalsha", src.Hash())
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		cmd = eval("eval", src.text)
+	}
+	return cmd
+}
+
+func (s *Store) source(sc script) source {
+	if s.fake {
+		return sc.fake
+	}
+	return sc.real
+}
+
+// once is a command that the client does not retry.
+type once struct{ redis.Cmder }
+
+// NoRetry implements redis.Cmder.
+func (once) NoRetry() bool { return true }

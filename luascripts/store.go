@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -24,6 +25,8 @@ type Store struct {
 	scripts scripts
 	fake    bool // the server is miniredis
 	publish string
+
+	remember atomic.Int64 // ms for which users who went are remembered, 0 for none
 }
 
 // Open asks the server for its version, and returns its Store.
@@ -69,9 +72,3 @@ func (s *Store) Publish(ctx context.Context, pipe redis.Pipeliner, topic, frame 
 	_ = pipe.Process(ctx, once{cmd}) // a pipeline only queues
 	return cmd
 }
-
-// once is a command that the client does not retry.
-type once struct{ *redis.IntCmd }
-
-// NoRetry implements redis.Cmder.
-func (once) NoRetry() bool { return true }

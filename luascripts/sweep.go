@@ -2,6 +2,8 @@ package luascripts
 
 import (
 	"context"
+	"errors"
+	"iter"
 	"strconv"
 	"time"
 
@@ -15,17 +17,27 @@ const MaxSweep = 200
 // maxTurn is how long a sweeper that died holds the others up.
 const maxTurn = 5 * time.Second
 
+// ErrHeld tells that nobody is swept for now: for a while no node could reach
+// Redis, and each has to sign its lease and write its touches first.
+var ErrHeld = errors.New("rollcall: sweeps are on hold")
+
 // TakeTurn asks for the turn to sweep a shard, and prolongs it for who has it.
 func (s *Store) TakeTurn(ctx context.Context, shard int, token string) (bool, error) {
-	return s.run(ctx, s.scripts.turn, []string{s.Sweep(shard)}, []any{token, maxTurn.Milliseconds()}).Bool()
+	keys := []string{s.Sweep(shard), s.Meta(shard)}
+	mine, err := s.run(ctx, s.scripts.turn, keys, []any{token, maxTurn.Milliseconds()}).Bool()
+	if err != nil {
+		return false, typed(err)
+	}
+	return mine, nil
 }
 
 // EndTurn gives the turn back.
 func (s *Store) EndTurn(ctx context.Context, shard int, token string) error {
-	return s.run(ctx, s.scripts.turn, []string{s.Sweep(shard)}, []any{token, 0}).Err()
+	keys := []string{s.Sweep(shard), s.Meta(shard)}
+	return s.run(ctx, s.scripts.turn, keys, []any{token, 0}).Err()
 }
 
-// Stale is a channel of a node that was not seen for too long, and its rooms.
+// Stale is a channel of a node that is to go, and its rooms.
 type Stale struct {
 	Short string
 	Rooms []string
@@ -44,6 +56,31 @@ func (s *Store) Stale(ctx context.Context, shard int, node string, before time.T
 	if err != nil {
 		return nil, err
 	}
+	return firstStale(shorts, entries), nil
+}
+
+// Orphans returns channels of a node, whenever they were seen, up to MaxSweep
+// presences, with at least one channel if there is any.
+func (s *Store) Orphans(ctx context.Context, shard int, node string) ([]Stale, error) {
+	var cursor uint64
+	for {
+		page, next, err := s.client.HScan(ctx, s.Index(shard, node), cursor, "", MaxSweep).Result()
+		if err != nil {
+			return nil, err
+		}
+		if len(page) > 0 || next == 0 {
+			shorts, entries := make([]string, 0, len(page)/2), make([]any, 0, len(page)/2)
+			for i := 0; i+1 < len(page); i += 2 {
+				shorts, entries = append(shorts, page[i]), append(entries, page[i+1])
+			}
+			return firstStale(shorts, entries), nil
+		}
+		cursor = next
+	}
+}
+
+// firstStale takes as many channels as one Prune may.
+func firstStale(shorts []string, entries []any) []Stale {
 	var stale []Stale
 	total := 0
 	for i, short := range shorts {
@@ -58,7 +95,7 @@ func (s *Store) Stale(ctx context.Context, shard int, node string, before time.T
 		total += len(rooms)
 		stale = append(stale, Stale{Short: short, Rooms: rooms})
 	}
-	return stale, nil
+	return stale
 }
 
 // indexRooms reads an entry of the index: each room as its length and its name.
@@ -79,18 +116,27 @@ func indexRooms(entry string) []string {
 type Sweep struct {
 	Shard  int
 	Node   string
-	MaxAge time.Duration
+	MaxAge time.Duration // 0: any, if the node's lease has lapsed
 	Reason byte
 	Stale  []Stale
 }
 
-// Prune removes those of the given presences that are still stale.
+// Prune removes those of the given presences that are still to go. It returns
+// ErrHeld while nobody is to be swept.
 func (s *Store) Prune(ctx context.Context, w Sweep) ([]RoomEvent, error) {
+	if len(w.Stale) == 0 {
+		return nil, nil
+	}
 	keys := []string{
 		s.Node(w.Shard, w.Node), s.Presences(w.Shard, w.Node), s.Index(w.Shard, w.Node),
-		s.Rooms(w.Shard), s.Empty(w.Shard),
+		s.Rooms(w.Shard), s.Empty(w.Shard), s.Grace(w.Shard), s.Nodes(w.Shard), s.Meta(w.Shard),
 	}
-	args := []any{w.Node, w.MaxAge.Milliseconds(), string([]byte{w.Reason}), s.publish, len(w.Stale)}
+	age := ""
+	if w.MaxAge > 0 {
+		age = strconv.FormatInt(w.MaxAge.Milliseconds(), 10)
+	}
+	remember := s.remember.Load()
+	args := []any{w.Node, age, string([]byte{w.Reason}), s.publish, remember, len(w.Stale)}
 	var rooms []string
 	positions := make(map[string][]any)
 	for i, stale := range w.Stale {
@@ -103,14 +149,19 @@ func (s *Store) Prune(ctx context.Context, w Sweep) ([]RoomEvent, error) {
 		}
 	}
 	for _, room := range rooms {
-		keys = append(keys, s.Room(room), s.RoomUsers(room))
+		keys = s.roomKeys(keys, room, remember)
 		args = append(args, room, len(positions[room]))
 		args = append(args, positions[room]...)
 	}
 	raw, err := s.run(ctx, s.scripts.prune, keys, args).StringSlice()
 	if err != nil {
-		return nil, err
+		return nil, typed(err)
 	}
+	return roomEvents(rooms, raw)
+}
+
+// roomEvents decodes what a sweep has published, for each room one or none.
+func roomEvents(rooms, raw []string) ([]RoomEvent, error) {
 	var events []RoomEvent
 	for i, text := range raw {
 		if text == "" {
@@ -143,4 +194,24 @@ func (s *Store) PruneRooms(ctx context.Context, shard int, rooms []string) ([]st
 		args[i] = room
 	}
 	return s.run(ctx, s.scripts.noRooms, keys, args).StringSlice()
+}
+
+// AllIndexed iterates over the channels of a node with all of their rooms in a
+// shard. A channel that comes or goes meanwhile may be among them or not.
+func (s *Store) AllIndexed(ctx context.Context, shard int, node string) iter.Seq2[Stale, error] {
+	return func(yield func(Stale, error) bool) {
+		it := s.client.HScan(ctx, s.Index(shard, node), 0, "", MaxSweep).Iterator()
+		for it.Next(ctx) {
+			short := it.Val()
+			if !it.Next(ctx) {
+				break
+			}
+			if !yield(Stale{Short: short, Rooms: indexRooms(it.Val())}, nil) {
+				return
+			}
+		}
+		if err := it.Err(); err != nil {
+			yield(Stale{}, err)
+		}
+	}
 }

@@ -22,8 +22,9 @@ type world struct {
 	c      redis.UniversalClient
 	node   string
 	inc    []string // the node's incarnation in each shard
-	number int64
-	rarely bool // the test itself calls agree
+	epoch  string
+	number []int64 // of its last batch there
+	rarely bool    // the test itself calls agree
 }
 
 func newWorld(t *testing.T, server *redistest.Server) *world {
@@ -60,11 +61,12 @@ func (w *world) registration() luascripts.Registration {
 // register begins an incarnation in each shard.
 func (w *world) register() {
 	w.t.Helper()
-	w.inc = nil
+	w.inc, w.number = nil, make([]int64, w.Shards())
 	for shard := range w.Shards() {
-		inc, err := w.Register(w.ctx, shard, w.registration())
+		inc, err := w.Register(w.ctx, shard, w.registration(), w.epoch, false)
 		w.must(err)
-		w.inc = append(w.inc, inc)
+		w.inc = append(w.inc, inc.ID)
+		w.epoch = inc.Epoch
 	}
 }
 
@@ -77,9 +79,25 @@ func (w *world) must(err error) {
 
 // batch has the next number; all its rooms must be in the shard of the first.
 func (w *world) batch(ops ...luascripts.Op) luascripts.Batch {
-	w.number++
 	shard := w.Shard(ops[0].Room)
-	return luascripts.Batch{Shard: shard, Node: w.node, Incarnation: w.inc[shard], Number: w.number, Ops: ops}
+	w.number[shard]++
+	return luascripts.Batch{Shard: shard, Node: w.node, Incarnation: w.inc[shard], Number: w.number[shard], Ops: ops}
+}
+
+// reach has the node's last batch be of that number.
+func (w *world) reach(number int64) {
+	w.t.Helper()
+	for shard := range w.Shards() {
+		w.must(w.c.HSet(w.ctx, w.Node(shard, w.node), "number", number).Err())
+	}
+	for shard := range w.number {
+		w.number[shard] = number
+	}
+}
+
+func (w *world) renew(incarnation string) error {
+	_, _, err := w.Renew(w.ctx, 0, w.registration(), incarnation, w.number[0])
+	return err
 }
 
 // write runs a batch, and unless w.rarely checks the whole store after it.

@@ -6,11 +6,17 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // ErrFenced tells that another incarnation of the node, or a later batch, has
 // written since: the batch did nothing.
 var ErrFenced = errors.New("rollcall: fenced")
+
+// ErrLost is an ErrFenced that tells that Redis has lost batches of the node.
+var ErrLost = fmt.Errorf("%w: batches were lost", ErrFenced)
 
 // Action is what an Op does.
 type Action byte
@@ -18,7 +24,9 @@ type Action byte
 // The actions.
 const (
 	Add    Action = 'a'
+	Keep   Action = 'k'
 	Update Action = 'u'
+	Grace  Action = 'g'
 	Remove Action = 'r'
 )
 
@@ -26,17 +34,24 @@ const (
 type Op struct {
 	Action Action
 	Room   string
-	Short  string // the channel's name after the node's id and the !
-	Record Record // Add: user and info; Update: info
-	Reason byte   // Remove: why
+	Short  string        // the channel's name after the node's id and the !
+	Record Record        // Add: without JoinedAt; Update: the info
+	Stored string        // Keep: the record, encoded
+	Reason byte          // Grace and Remove: why
+	Grace  time.Duration // Grace: how long it stays
+	Unseen time.Duration // Add and Keep: for how long the channel was not seen
 }
 
 func (o Op) data() string {
 	switch o.Action {
 	case Add:
 		return o.Record.tail()
+	case Keep:
+		return o.Stored
 	case Update:
-		return string(flags(o.Record.Sealed)) + string(o.Record.Info)
+		return string([]byte{o.Record.flags() & sealed}) + string(o.Record.Info)
+	case Grace:
+		return string([]byte{o.Reason}) + strconv.FormatInt(o.Grace.Milliseconds(), 10)
 	default:
 		return string([]byte{o.Reason}) // string(byte) would encode a rune
 	}
@@ -61,6 +76,7 @@ const (
 	StatusAdded   Status = '+'
 	StatusUpdated Status = '~'
 	StatusRemoved Status = '-'
+	StatusGraced  Status = 'g'
 	StatusAbsent  Status = '.' // there is no such presence
 	StatusSame    Status = '=' // it was as it should be
 )
@@ -69,7 +85,7 @@ const (
 type Result struct {
 	Status   Status
 	Revision int64  // of the room after the batch
-	Record   Record // as stored, where Status is StatusSame
+	Record   Record // as stored, where it is there after the batch: not with StatusGraced
 }
 
 // Reply is what a batch did: a result for each operation, in their order, and
@@ -85,16 +101,18 @@ type RoomEvent struct {
 	Event
 }
 
-// Write runs a batch, or returns the reply that the batch of this number got.
+// Write runs a batch, or returns the reply that the batch of this number got. The
+// client does not try it again by itself: a refusal of the second attempt would
+// hide what became of the first.
 func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	rooms, keys, args := s.layout(b)
 	sc := s.scripts.free
 	for _, op := range b.Ops {
-		if op.Action != Remove && !b.Again {
+		if op.Action != Remove && op.Action != Grace && !b.Again {
 			sc = s.scripts.write
 		}
 	}
-	raw, err := s.run(ctx, sc, keys, args).Text()
+	raw, err := s.runOnce(ctx, sc, keys, args).Text()
 	if err != nil {
 		return Reply{}, typed(err)
 	}
@@ -124,22 +142,23 @@ func byRoom(ops []Op) []roomOps {
 
 func (s *Store) layout(b Batch) (rooms []roomOps, keys []string, args []any) {
 	rooms = byRoom(b.Ops)
-	keys = make([]string, 0, 5+2*len(rooms))
+	remember := s.remember.Load()
+	keys = make([]string, 0, 6+3*len(rooms))
 	keys = append(keys, s.Node(b.Shard, b.Node), s.Presences(b.Shard, b.Node), s.Index(b.Shard, b.Node),
-		s.Rooms(b.Shard), s.Empty(b.Shard))
+		s.Rooms(b.Shard), s.Empty(b.Shard), s.Grace(b.Shard))
 
 	position := make(map[string]int, len(b.Ops))
-	args = make([]any, 0, 5+2*len(rooms)+4*len(b.Ops))
-	args = append(args, b.Node, b.Incarnation, b.Number, s.publish, 0)
+	args = make([]any, 0, 6+2*len(rooms)+5*len(b.Ops))
+	args = append(args, b.Node, b.Incarnation, b.Number, s.publish, remember, 0)
 	for _, op := range b.Ops {
 		if _, ok := position[op.Short]; !ok {
 			position[op.Short] = len(position) + 1
-			args = append(args, op.Short)
+			args = append(args, op.Short, op.Unseen.Milliseconds())
 		}
 	}
-	args[4] = len(position)
+	args[5] = len(position)
 	for _, room := range rooms {
-		keys = append(keys, s.Room(room.name), s.RoomUsers(room.name))
+		keys = s.roomKeys(keys, room.name, remember)
 		args = append(args, room.name, len(room.ops))
 		for _, i := range room.ops {
 			op := b.Ops[i]
@@ -147,6 +166,15 @@ func (s *Store) layout(b Batch) (rooms []roomOps, keys []string, args []any) {
 		}
 	}
 	return rooms, keys, args
+}
+
+// roomKeys appends the keys of a room that a script is given.
+func (s *Store) roomKeys(keys []string, room string, remember int64) []string {
+	keys = append(keys, s.Room(room), s.RoomUsers(room))
+	if remember > 0 {
+		keys = append(keys, s.RoomSeen(room))
+	}
+	return keys
 }
 
 func decodeReply(raw string, ops []Op, rooms []roomOps) (Reply, error) {
@@ -186,14 +214,37 @@ func decodeReply(raw string, ops []Op, rooms []roomOps) (Reply, error) {
 			return Reply{}, err
 		}
 		reply.Events = append(reply.Events, RoomEvent{Room: room.name, Event: e})
+		reply.recordsOf(room.ops, e.Items)
 	}
 	return reply, nil
 }
 
+// recordsOf gives the results of a room's operations the records that its event
+// has of them, in the same order.
+func (r *Reply) recordsOf(ops []int, items []Item) {
+	kinds := map[Status]Kind{StatusAdded: Added, StatusUpdated: Updated}
+	for _, i := range ops {
+		kind, ok := kinds[r.Results[i].Status]
+		for ok && len(items) > 0 {
+			it := items[0]
+			items = items[1:]
+			if it.Kind == kind {
+				r.Results[i].Record = it.Record
+				break
+			}
+		}
+	}
+}
+
 // typed gives the scripts' own errors their Go form.
 func typed(err error) error {
-	if strings.HasPrefix(err.Error(), "FENCED") {
+	switch {
+	case redis.HasErrorPrefix(err, "FENCED number"):
+		return ErrLost
+	case redis.HasErrorPrefix(err, "FENCED"):
 		return fmt.Errorf("%w: %w", ErrFenced, err)
+	case redis.HasErrorPrefix(err, "HELD"):
+		return ErrHeld
 	}
 	return err
 }

@@ -20,13 +20,16 @@ const (
 	Pruned         Reason = 'p' // pruned by hand, with an age of the caller's
 	Switched       Reason = 's' // its channel has another user now
 	Drained        Reason = 'x' // its node was closed
+	NodeLost       Reason = 'n' // its node gave no sign of life for longer than its lease
+	Kicked         Reason = 'k' // it was removed by Kick
 	Unknown        Reason = '?' // a view has missed why
 )
 
 // reasonNames are how the reasons read.
 var reasonNames = map[Reason]string{
 	Left: "left", RemovedByOther: "removed by another node", Disconnected: "disconnected",
-	TimedOut: "timed out", Pruned: "pruned", Switched: "switched user", Drained: "drained", Unknown: "unknown",
+	TimedOut: "timed out", Pruned: "pruned", Switched: "switched user", Drained: "drained",
+	NodeLost: "node lost", Kicked: "kicked", Unknown: "unknown",
 }
 
 func (r Reason) String() string { return cmp.Or(reasonNames[r], reasonNames[Unknown]) }

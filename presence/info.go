@@ -25,14 +25,14 @@ func infoPlace(room, channel, user string) []byte {
 // info stays none: there is nothing to hide.
 func (r *Reader) seal(room, channel string, m Member) luascripts.Record {
 	if r.sealer == nil || len(m.Info) == 0 {
-		return luascripts.Record{User: m.User, Info: m.Info}
+		return luascripts.Record{User: m.User, Key: m.Key, Info: m.Info}
 	}
-	return luascripts.Record{User: m.User, Sealed: true, Info: r.sealer.Seal(m.Info, infoPlace(room, channel, m.User))}
+	return luascripts.Record{User: m.User, Key: m.Key, Sealed: true, Info: r.sealer.Seal(m.Info, infoPlace(room, channel, m.User))}
 }
 
 // presenceOf is the presence that a record stands for, its info opened.
 func (r *Reader) presenceOf(room, channel string, rec luascripts.Record) Presence {
-	p := Presence{Room: room, Channel: channel, User: rec.User, Info: rec.Info, JoinedAt: time.UnixMilli(rec.JoinedAt)}
+	p := Presence{Room: room, Channel: channel, User: rec.User, Key: rec.Key, Info: rec.Info, JoinedAt: time.UnixMilli(rec.JoinedAt)}
 	switch {
 	case len(rec.Info) == 0, r.sealer == nil && !rec.Sealed:
 	case r.sealer == nil || !rec.Sealed:

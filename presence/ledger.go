@@ -1,8 +1,12 @@
 package presence
 
 import (
+	"context"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ledger is what this node knows of its own channels.
@@ -15,23 +19,31 @@ type ledger struct {
 type entry struct {
 	short   string
 	channel string
-	op      sync.Mutex // held during an operation on the channel
+	op      chan struct{} // holds a token during an operation on the channel
 
 	touched atomic.Bool
-	unsure  atomic.Bool // events were missed: it may have been pruned
+	unsure  atomic.Bool  // events were missed: it may have been pruned
+	written atomic.Int64 // the flush that last wrote it
 
 	mu      sync.Mutex
-	rooms   map[string]held
-	evicted map[string]Member // pruned: a touch adds them again
-	leaving map[string]Reason // removals that are not written yet
-	gone    bool              // no longer in the ledger
+	seen    time.Time            // when it was last known to be alive
+	rooms   []held               // by name
+	evicted map[string]Member    // pruned: a touch adds them again
+	leaving map[string]departure // removals that are not written yet
+	gone    bool                 // no longer in the ledger
 }
 
 // held is a presence as it was last written.
 type held struct {
-	member   Member
-	revision Revision // of the write
 	room     *localRoom
+	record   string   // as stored
+	revision Revision // of the write
+}
+
+// departure is how a channel is to leave a room: after a grace, or at once.
+type departure struct {
+	why   Reason
+	grace time.Duration
 }
 
 func (l *ledger) get(short string) *entry {
@@ -42,37 +54,48 @@ func (l *ledger) get(short string) *entry {
 }
 
 // lock returns the entry of a channel for an operation on it, made if need be.
-// The caller unlocks op.
-func (l *ledger) lock(short, channel string) *entry {
+// The caller unlocks it.
+func (l *ledger) lock(ctx context.Context, short, channel string) (*entry, error) {
 	for {
-		made, _ := l.entries.LoadOrStore(short, &entry{short: short, channel: channel})
-		if e := made.(*entry); e.lock() {
-			return e
+		made, found := l.entries.Load(short)
+		if !found {
+			made, _ = l.entries.LoadOrStore(short, &entry{short: short, channel: channel, op: make(chan struct{}, 1), seen: time.Now()})
+		}
+		e := made.(*entry)
+		if ok, err := e.lock(ctx); ok || err != nil {
+			return e, err
 		}
 	}
 }
 
 // lockKnown is lock for an operation that makes no entry. It returns nil where
 // there is none.
-func (l *ledger) lockKnown(short string) *entry {
+func (l *ledger) lockKnown(ctx context.Context, short string) (*entry, error) {
 	for {
 		e := l.get(short)
-		if e == nil || e.lock() {
-			return e
+		if e == nil {
+			return nil, nil
+		}
+		if ok, err := e.lock(ctx); ok || err != nil {
+			return e, err
 		}
 	}
 }
 
 // lock returns false, and locks nothing, if the entry is no longer in the
 // ledger: another may have taken its place, whose lock keeps nobody out here.
-func (e *entry) lock() bool {
-	e.op.Lock()
+func (e *entry) lock(ctx context.Context) (bool, error) {
+	select {
+	case e.op <- struct{}{}:
+	case <-ctx.Done():
+		return false, unavailable(ctx.Err())
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.gone {
-		e.op.Unlock()
+		<-e.op
 	}
-	return !e.gone
+	return !e.gone, nil
 }
 
 // unlock ends an operation. An entry without rooms is forgotten.
@@ -83,7 +106,7 @@ func (l *ledger) unlock(e *entry) {
 		l.entries.CompareAndDelete(e.short, e)
 	}
 	e.mu.Unlock()
-	e.op.Unlock()
+	<-e.op
 }
 
 // close returns false if it was closed before.
@@ -98,33 +121,54 @@ func (l *ledger) all() []*entry {
 	return all
 }
 
+// find returns the place of a room among those held. The caller holds mu.
+func (e *entry) find(room string) (int, bool) {
+	return slices.BinarySearchFunc(e.rooms, room, func(h held, name string) int { return strings.Compare(h.room.name, name) })
+}
+
 func (e *entry) held(room string) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	h, ok := e.rooms[room]
-	return h, ok
+	if i, ok := e.find(room); ok {
+		return e.rooms[i], true
+	}
+	return held{}, false
+}
+
+// holding returns all that is held, but for the rooms that are to be left.
+func (e *entry) holding() []held {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	holding := make([]held, 0, len(e.rooms))
+	for _, h := range e.rooms {
+		if _, leaving := e.leaving[h.room.name]; !leaving {
+			holding = append(holding, h)
+		}
+	}
+	return holding
 }
 
 // record notes a presence that was written, and returns what it replaces.
-func (e *entry) record(room string, h held) (old held, replaced bool) {
+func (e *entry) record(h held) (old held, replaced bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.rooms == nil {
-		e.rooms = make(map[string]held, 1)
+	i, replaced := e.find(h.room.name)
+	if replaced {
+		old, e.rooms[i] = e.rooms[i], h
+	} else {
+		e.rooms = slices.Insert(e.rooms, i, h)
 	}
-	old, replaced = e.rooms[room]
-	e.rooms[room] = h
-	delete(e.evicted, room)
-	delete(e.leaving, room)
+	delete(e.evicted, h.room.name)
+	delete(e.leaving, h.room.name)
 	return old, replaced
 }
 
 // rewrite notes an update, unless the channel was pruned from the room since.
-func (e *entry) rewrite(room string, h held) {
+func (e *entry) rewrite(room, record string, revision Revision) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, ok := e.rooms[room]; ok {
-		e.rooms[room] = h
+	if i, ok := e.find(room); ok {
+		e.rooms[i].record, e.rooms[i].revision = record, revision
 	}
 }
 
@@ -132,67 +176,99 @@ func (e *entry) rewrite(room string, h held) {
 func (e *entry) erase(room string) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	h, ok := e.rooms[room]
-	delete(e.rooms, room)
 	delete(e.evicted, room)
 	delete(e.leaving, room)
-	return h, ok
+	return e.take(room)
+}
+
+func (e *entry) take(room string) (held, bool) {
+	i, ok := e.find(room)
+	if !ok {
+		return held{}, false
+	}
+	h := e.rooms[i]
+	e.rooms = slices.Delete(e.rooms, i, i+1)
+	return h, true
 }
 
 // evict moves a room that was pruned at a revision aside. It returns false if
 // the channel was written there since.
-func (e *entry) evict(room string, at Revision) (held, bool) {
+func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	h, ok := e.rooms[room]
-	if !ok || h.revision >= at {
+	if i, ok := e.find(room); !ok || e.rooms[i].revision >= at {
 		return held{}, false
 	}
-	delete(e.rooms, room)
 	if e.evicted == nil {
 		e.evicted = make(map[string]Member, 1)
 	}
-	e.evicted[room] = h.member
-	return h, true
+	e.evicted[room] = as
+	return e.take(room)
 }
 
-// wanted returns the rooms that the channel should be in, and as whom.
-func (e *entry) wanted() map[string]Member {
+// evictions returns the rooms from which the channel was pruned, and as whom it
+// was there.
+func (e *entry) evictions() map[string]Member {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	all := make(map[string]Member, len(e.rooms)+len(e.evicted))
-	for room, h := range e.rooms {
-		all[room] = h.member
-	}
+	var all map[string]Member
 	for room, m := range e.evicted {
-		all[room] = m
-	}
-	for room := range e.leaving {
-		delete(all, room)
+		if _, leaving := e.leaving[room]; !leaving {
+			if all == nil {
+				all = make(map[string]Member, len(e.evicted))
+			}
+			all[room] = m
+		}
 	}
 	return all
 }
 
+// isIn tells whether the channel should be in a room.
+func (e *entry) isIn(room string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, leaving := e.leaving[room]
+	_, held := e.find(room)
+	return held && !leaving
+}
+
 // leave notes that the channel is to leave a room, until erase or record.
-func (e *entry) leave(room string, why Reason) {
+func (e *entry) leave(room string, d departure) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.leaving == nil {
-		e.leaving = make(map[string]Reason, 1)
+		e.leaving = make(map[string]departure, 1)
 	}
-	e.leaving[room] = why
+	e.leaving[room] = d
 }
 
-// leavings returns the removals that are not written yet, by their reason.
-func (e *entry) leavings() map[Reason][]string {
+// leavings returns the removals that are not written yet, by how they are to be.
+func (e *entry) leavings() map[departure][]string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var byReason map[Reason][]string
-	for room, why := range e.leaving {
-		if byReason == nil {
-			byReason = make(map[Reason][]string, 1)
+	var rooms map[departure][]string
+	for room, d := range e.leaving {
+		if rooms == nil {
+			rooms = make(map[departure][]string, 1)
 		}
-		byReason[why] = append(byReason[why], room)
+		rooms[d] = append(rooms[d], room)
 	}
-	return byReason
+	return rooms
+}
+
+// see notes that the channel is alive.
+func (e *entry) see(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.seen = now
+}
+
+// unseen is for how long the channel has not been known to be alive.
+func (e *entry) unseen() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.touched.Load() {
+		return 0
+	}
+	return time.Since(e.seen)
 }

@@ -17,8 +17,8 @@ func TestOperationsOnOneChannelRunOneAfterTheOther(t *testing.T) {
 			for range 5000 {
 				var e *entry
 				if i%2 == 0 {
-					e = l.lock("1", "node!1")
-				} else if e = l.lockKnown("1"); e == nil {
+					e, _ = l.lock(t.Context(), "1", "node!1")
+				} else if e, _ = l.lockKnown(t.Context(), "1"); e == nil {
 					continue
 				}
 				if n := inside.Add(1); n != 1 {

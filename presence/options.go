@@ -27,6 +27,12 @@ type Options struct {
 	// MaxInfo is the longest Member.Info in bytes. Defaults to 4 KiB.
 	MaxInfo int
 
+	// RememberUsers is how long a room remembers when each user was last in it,
+	// see LastSeen. Of a room the last 10,000 users who went are remembered at
+	// most. It is a setting of the whole fleet: the last node that has one sets
+	// it, and 0 leaves it as it is. Defaults to 0: nothing is remembered.
+	RememberUsers time.Duration
+
 	// OnChange is called after each change that this node made, once for each
 	// presence added, removed or updated, and once for a room, with Bulk set, by a prune.
 	// Calls for one room come one at a time and in order; rooms do not wait for
@@ -75,6 +81,8 @@ func (o *Options) withDefaults() (Options, error) {
 		return c, invalid("FlushInterval", c.FlushInterval, "must be positive and at most a tenth of MaxAge")
 	case c.Lease < 300*time.Millisecond:
 		return c, invalid("Lease", c.Lease, "less than 300 ms")
+	case c.RememberUsers < 0:
+		return c, invalid("RememberUsers", c.RememberUsers, "negative")
 	case c.MaxInfo < 0:
 		return c, invalid("MaxInfo", c.MaxInfo, "negative")
 	}

@@ -27,6 +27,13 @@ type Tracker struct {
 	rooms   localRooms
 	views   views
 
+	owing    atomic.Bool   // there may be removals that are not written yet
+	ticks    atomic.Int64  // flushes that were due so far
+	urgent   int64         // flushes after which a touch is written at once
+	hurry    chan struct{} // holds a token while a touch must be written at once
+	rolling  []*entry      // still to be asserted in this round; flushing alone uses it
+	rollStep int
+
 	ctx  context.Context
 	stop context.CancelFunc
 	work sync.WaitGroup
@@ -48,24 +55,31 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 		layer:  layer,
 		opts:   o,
 		log:    layer.Logger(),
+		urgent: int64(o.MaxAge/o.FlushInterval) - urgentFlushes,
+		hurry:  make(chan struct{}, 1),
 	}
 	t.changes = newDispatcher(o.OnChange, t.log)
 	t.rooms.tracker = t
 	t.rooms.byName = make(map[string]*localRoom)
 	t.views.byRoom = make(map[string]*view)
 	t.views.counts = make(map[*CountsWatcher]struct{})
-	registration := luascripts.Registration{Node: layer.NodeID(), Token: rand.Text(), Lease: o.Lease, MaxAge: o.MaxAge}
+	registration := luascripts.Registration{
+		Node: layer.NodeID(), Token: rand.Text(), Lease: o.Lease, MaxAge: o.MaxAge, Remember: o.RememberUsers,
+	}
 	for shard := range t.store.Shards() {
 		w := newWriter(t, shard, registration)
-		if w.incarnation, err = t.store.Register(ctx, shard, registration); err != nil {
+		if w.incarnation, err = t.store.Register(ctx, shard, registration, "", false); err != nil {
 			return nil, unavailable(err)
 		}
 		t.writers = append(t.writers, w)
 	}
 	t.respond()
+	t.respondToNodes()
 	t.ctx, t.stop = context.WithCancel(context.Background())
-	t.work.Go(func() { t.every(o.FlushInterval, t.flush) })
-	t.work.Go(func() { t.every(o.Lease/3, t.renew) })
+	t.work.Go(t.flushing)
+	for _, w := range t.writers {
+		t.work.Go(w.renewing)
+	}
 	t.work.Go(func() { t.every(checkViews, t.checkViews) })
 	return t, nil
 }
@@ -104,64 +118,4 @@ func (t *Tracker) Report(events []luascripts.RoomEvent) []Change {
 		t.changes.post(c)
 	}
 	return changes
-}
-
-// Close removes the presences of all channels of this node, and waits for the
-// handlers, up to the context's end. Closing it again does nothing.
-func (t *Tracker) Close(ctx context.Context) error {
-	if !t.ledger.close() {
-		return nil
-	}
-	t.spawning.Lock()
-	t.stop()
-	t.spawning.Unlock()
-	t.work.Wait()
-	err := t.leaveEverything(ctx)
-	for _, w := range t.writers {
-		w.mu.Lock()
-		settleErr := w.settle()
-		w.mu.Unlock()
-		if err == nil {
-			err = opError("close", "", "", settleErr)
-		}
-	}
-	if err == nil {
-		for _, w := range t.writers {
-			if _, retireErr := t.store.Retire(ctx, w.shard, t.layer.NodeID(), w.current()); err == nil {
-				err = unavailable(retireErr)
-			}
-		}
-	}
-	for _, w := range t.writers {
-		w.close()
-	}
-	if waitErr := t.changes.wait(ctx); err == nil {
-		err = waitErr
-	}
-	return err
-}
-
-// leaveEverything removes all presences, many channels at a time.
-func (t *Tracker) leaveEverything(ctx context.Context) error {
-	var leaves sync.WaitGroup
-	var mu sync.Mutex
-	var first error
-	slots := make(chan struct{}, 256)
-	for _, e := range t.ledger.all() {
-		slots <- struct{}{}
-		leaves.Go(func() {
-			defer func() { <-slots }()
-			if !e.lock() {
-				return
-			}
-			defer t.ledger.unlock(e)
-			if _, err := t.leaveAll(ctx, e, Drained); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				first = err
-			}
-		})
-	}
-	leaves.Wait()
-	return opError("close", "", "", first)
 }

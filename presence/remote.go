@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
 )
@@ -14,15 +15,19 @@ const (
 	opUpdate   = "presence.update"
 	opRemove   = "presence.remove"
 	opLeaveAll = "presence.leave_all"
+	opKick     = "presence.kick"
+	opConfirm  = "presence.confirm"
 )
 
 // call is the body of a request. Info is sealed with the frame that carries it.
 type call struct {
-	Room    string `json:"room,omitempty"`
-	Channel string `json:"channel"`
-	User    string `json:"user,omitempty"`
-	Info    []byte `json:"info,omitempty"`
-	Reason  Reason `json:"reason,omitempty"`
+	Room    string        `json:"room,omitempty"`
+	Channel string        `json:"channel"`
+	User    string        `json:"user,omitempty"`
+	Key     string        `json:"key,omitempty"`
+	Info    []byte        `json:"info,omitempty"`
+	Reason  Reason        `json:"reason,omitempty"`
+	Grace   time.Duration `json:"grace,omitempty"`
 }
 
 // added is what adding returns.
@@ -53,7 +58,7 @@ func (t *Tracker) respond() {
 		}, ErrNotPresent)
 	}
 	on(opAdd, func(ctx context.Context, c call) (any, error) {
-		p, revision, err := t.Add(ctx, c.Room, c.Channel, Member{User: c.User, Info: c.Info})
+		p, revision, err := t.Add(ctx, c.Room, c.Channel, Member{User: c.User, Key: c.Key, Info: c.Info})
 		return added{p, revision}, err
 	})
 	on(opUpdate, func(ctx context.Context, c call) (any, error) {
@@ -63,7 +68,31 @@ func (t *Tracker) respond() {
 		return t.removeOne(ctx, c.Room, c.Channel, c.Reason)
 	})
 	on(opLeaveAll, func(ctx context.Context, c call) (any, error) {
-		return t.LeaveAll(ctx, c.Channel, c.Reason)
+		return t.LeaveAllAfter(ctx, c.Channel, c.Reason, c.Grace)
+	})
+}
+
+// respondToNodes has this node do what others ask of all its channels.
+func (t *Tracker) respondToNodes() {
+	t.layer.Respond(opKick, func(ctx context.Context, body []byte) (any, error) {
+		var k Kick
+		if err := json.Unmarshal(body, &k); err != nil {
+			return nil, err
+		}
+		if k.Channel == "" {
+			return t.kickLocal(ctx, k)
+		}
+		if t.isElsewhere(k.Channel) {
+			return nil, ErrUnknownChannel // never passed on
+		}
+		return t.kickChannel(ctx, k)
+	})
+	t.layer.Respond(opConfirm, func(ctx context.Context, body []byte) (any, error) {
+		var rooms []string
+		if err := json.Unmarshal(body, &rooms); err != nil {
+			return nil, err
+		}
+		return nil, t.confirm(ctx, rooms)
 	})
 }
 

@@ -18,6 +18,7 @@ type localRooms struct {
 type localRoom struct {
 	tracker   *Tracker
 	name      string
+	shard     int
 	listening *groups.Listening
 	holds     int // guarded by localRooms.mu
 }
@@ -28,7 +29,7 @@ func (r *localRooms) acquire(name string) (*localRoom, error) {
 	defer r.mu.Unlock()
 	room := r.byName[name]
 	if room == nil {
-		room = &localRoom{tracker: r.tracker, name: name}
+		room = &localRoom{tracker: r.tracker, name: name, shard: r.tracker.store.Shard(name)}
 		listening, err := r.tracker.layer.Listen(name, room)
 		if err != nil {
 			return nil, err
@@ -91,7 +92,10 @@ func (t *Tracker) doubtAll() {
 
 // evict takes a pruned channel out of its group, and tells the application.
 func (t *Tracker) evict(e *entry, room string, at Revision, why Reason) {
-	h, ok := e.evict(room, at)
+	h, ok := e.held(room)
+	if ok {
+		h, ok = e.evict(room, t.memberOf(e, h), at)
+	}
 	if !ok {
 		return
 	}

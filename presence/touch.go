@@ -3,10 +3,10 @@ package presence
 import (
 	"context"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
@@ -14,8 +14,35 @@ import (
 // It writes to memory alone; what was touched goes to Redis every
 // Options.FlushInterval. It does nothing for a channel without presences.
 func (t *Tracker) Touch(channel string) {
-	if e := t.own(channel); e != nil {
-		e.touched.Store(true)
+	e := t.own(channel)
+	if e == nil || e.touched.Load() {
+		return
+	}
+	e.touched.Store(true)
+	// It would be pruned before its next flush but one.
+	if t.ticks.Load()-e.written.Load() > t.urgent {
+		select {
+		case t.hurry <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// flushing writes touches until the tracker is closed.
+func (t *Tracker) flushing() {
+	ticker := time.NewTicker(t.opts.FlushInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			t.ticks.Add(1)
+			t.flush()
+			t.roll()
+		case <-t.hurry:
+			t.flush()
+		case <-t.ctx.Done():
+			return
+		}
 	}
 }
 
@@ -29,8 +56,10 @@ func (t *Tracker) flush() {
 		return true
 	})
 	for chunk := range slices.Chunk(touched, luascripts.MaxTouch) {
+		now := time.Now()
 		unsure := make(map[*entry]bool)
 		for _, e := range chunk {
+			e.see(now)
 			e.touched.Store(false)
 			if e.unsure.Swap(false) {
 				unsure[e] = true
@@ -43,7 +72,7 @@ func (t *Tracker) flush() {
 					e.unsure.Store(e.unsure.Load() || unsure[e])
 				}
 				t.log.Warn("touches not written", zap.Int("channels", len(chunk)), zap.Error(err))
-				break
+				continue
 			}
 		}
 	}
@@ -51,18 +80,15 @@ func (t *Tracker) flush() {
 
 func (t *Tracker) flushShard(shard int, touched []*entry, unsure map[*entry]bool) error {
 	var shorts []string
-	byShort := make(map[string]*entry, len(touched))
+	var again []*entry // which may be missing from some of their rooms
 	for _, e := range touched {
-		for room := range e.wanted() {
-			if t.store.Shard(room) == shard {
-				shorts = append(shorts, e.short)
-				byShort[e.short] = e
-				break
-			}
+		held, evicted := e.inShard(shard)
+		if held {
+			shorts = append(shorts, e.short)
 		}
-	}
-	if len(shorts) == 0 {
-		return nil
+		if evicted || held && unsure[e] {
+			again = append(again, e)
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
 	defer cancel()
@@ -70,73 +96,29 @@ func (t *Tracker) flushShard(shard int, touched []*entry, unsure map[*entry]bool
 	if err != nil {
 		return err
 	}
-	for _, short := range missing {
-		t.reassert(ctx, byShort[short], shard)
+	tick := t.ticks.Load()
+	for _, e := range touched {
+		e.written.Store(tick)
 	}
-	// A channel that was pruned from some of its rooms is still in the others.
-	for _, e := range byShort {
-		e.mu.Lock()
-		evicted := len(e.evicted) > 0
-		e.mu.Unlock()
-		if evicted || unsure[e] {
-			t.reassert(ctx, e, shard)
+	for _, short := range missing {
+		if e := t.ledger.get(short); e != nil && !slices.Contains(again, e) {
+			again = append(again, e)
 		}
 	}
+	t.reassertAll(ctx, again, shard)
 	return nil
 }
 
-// reassert adds a channel of this node again to the rooms of a shard that it
-// should be in.
-func (t *Tracker) reassert(ctx context.Context, e *entry, shard int) {
-	if !e.lock() {
-		return
-	}
-	defer t.ledger.unlock(e)
-	if _, open := t.layer.Channel(e.channel); !open {
-		return
-	}
-	for room, member := range e.wanted() {
-		if t.store.Shard(room) != shard {
-			continue
-		}
-		if _, _, err := t.add(ctx, e, room, member); err != nil {
-			t.log.Warn("presence not added again", zap.String("room", room), zap.Error(err))
+// inShard tells whether the channel holds rooms in a shard, and whether it was
+// pruned from some there.
+func (e *entry) inShard(shard int) (holds, evicted bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, h := range e.rooms {
+		if h.room.shard == shard {
+			holds = true
+			break
 		}
 	}
+	return holds, len(e.evicted) > 0
 }
-
-// reassertLater adds everything of this node in a shard again, which its rows
-// are missing from.
-func (t *Tracker) reassertLater(shard int) {
-	t.spawn(func() {
-		slots := make(chan struct{}, maxOps)
-		for _, e := range t.ledger.all() {
-			select {
-			case slots <- struct{}{}:
-			case <-t.ctx.Done():
-				return
-			}
-			t.spawn(func() {
-				defer func() { <-slots }()
-				t.reassert(t.ctx, e, shard)
-			})
-		}
-	})
-}
-
-// renew signs the leases, and carries on with leaving where Redis was away.
-func (t *Tracker) renew() {
-	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
-	defer cancel()
-	for _, w := range t.writers {
-		if err := w.renew(ctx); err != nil {
-			t.log.Warn("lease not renewed", zap.Int("shard", w.shard), zap.Error(err))
-			return
-		}
-	}
-	t.ledger.entries.Range(func(_, v any) bool {
-		return t.carryOn(ctx, v.(*entry)) == nil
-	})
-}
-
-var _ groups.Listener = (*localRoom)(nil)

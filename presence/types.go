@@ -6,6 +6,12 @@ import "time"
 type Member struct {
 	// User names the user; empty means anonymous. At most 255 bytes of UTF-8.
 	User string
+	// Key is the name that the presence counts under in place of User: all
+	// connections of one key are one user to Counts, Users, UsersCame and
+	// UsersWent, and to a grace. Set it to tell a user's devices apart, or to
+	// recognise an anonymous visitor who comes back. Defaults to User. At most
+	// 255 bytes of UTF-8.
+	Key string
 	// Info is the application's own, up to Options.MaxInfo bytes.
 	Info []byte
 }
@@ -15,6 +21,7 @@ type Presence struct {
 	Room     string
 	Channel  string
 	User     string // empty: anonymous
+	Key      string // empty where it is the user
 	Info     []byte
 	JoinedAt time.Time // by Redis's clock
 	LastSeen time.Time // by Redis's clock; zero where a call does not read it
@@ -31,7 +38,10 @@ type Revision int64
 // Counts are the numbers of a room at a revision.
 type Counts struct {
 	Presences int // channels in the room
-	Users     int // distinct users among them
-	Anonymous int // channels without a user
+	Users     int // distinct users among them, or keys
+	Anonymous int // channels with neither
 	Revision  Revision
+	// Healing tells that data was lost a moment ago, and that not all nodes may
+	// have added again yet what they hold: there may be more than is shown.
+	Healing bool
 }

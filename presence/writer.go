@@ -3,7 +3,6 @@ package presence
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,8 @@ import (
 const (
 	maxOps       = 256 // operations in one script call: about a millisecond of Redis
 	writeTimeout = 5 * time.Second
-	settleEvery  = 250 * time.Millisecond
+	resendFirst  = time.Millisecond // the pause before a batch is sent again
+	resendFor    = 300 * time.Millisecond
 )
 
 // writer writes to one shard, one batch at a time. What arrives while a batch
@@ -26,7 +26,8 @@ const (
 //
 // A batch whose reply was lost is in doubt: it is sent again, under its number,
 // before anything else is. Redis answers it from memory if it was carried out.
-// Its additions, whose callers were told of a failure, are then undone.
+// Where Redis stays away, its callers are told of a failure, and its additions
+// are undone later.
 type writer struct {
 	tracker      *Tracker
 	shard        int
@@ -34,10 +35,14 @@ type writer struct {
 	queue        *commit.Queue[*write]
 
 	mu          sync.Mutex // guards what follows, held while a batch is under way
-	incarnation string
+	incarnation luascripts.Incarnation
 	number      int64
 	doubt       []*write
-	settling    atomic.Bool
+	recovering  atomic.Bool
+
+	away      atomic.Pointer[outage] // nil while the shard answers
+	healing   atomic.Bool
+	healAgain atomic.Bool
 }
 
 // write is what one caller asks for: operations that belong in one step.
@@ -123,15 +128,27 @@ func (w *writer) run(batch []*write) {
 		}
 	}
 	if len(live) == 0 {
-		return // who has given up does not wait for what is in doubt
+		return
 	}
-	if err := w.settle(); err != nil {
+	if err := w.ready(); err != nil {
 		for _, p := range live {
 			p.answer(outcome{err: err})
 		}
 		return
 	}
 	w.write(live)
+}
+
+// ready settles what is in doubt. While Redis is known to be away that is left to
+// recover, as callers do not wait for it.
+func (w *writer) ready() error {
+	if w.doubt == nil {
+		return nil
+	}
+	if o := w.away.Load(); o != nil {
+		return o.error()
+	}
+	return w.settle()
 }
 
 // settle finds out what became of the batch in doubt, or carries it out.
@@ -143,8 +160,10 @@ func (w *writer) settle() error {
 		case errors.Is(err, luascripts.ErrFenced):
 			w.doubt = nil // what it did is gone, and it will not be carried out
 		case err != nil:
+			w.note(err)
 			return unavailable(err)
 		default:
+			w.note(nil)
 			w.doubt = nil
 			w.finish(batch, reply)
 		}
@@ -153,18 +172,19 @@ func (w *writer) settle() error {
 }
 
 func (w *writer) write(batch []*write) {
-	reply, err := w.send(batch, w.number+1, false)
+	reply, err := w.deliver(batch)
 	if errors.Is(err, luascripts.ErrFenced) {
-		if err = w.register(); err == nil {
-			reply, err = w.send(batch, w.number+1, false)
+		if err = w.register(errors.Is(err, luascripts.ErrLost)); err == nil {
+			reply, err = w.deliver(batch)
 		}
 	}
+	w.note(err)
 	switch {
 	case err == nil:
 		w.number++
 		w.finish(batch, reply)
 		return
-	case refused(err):
+	case refused(err) || unsent(err):
 		w.refuse(batch, err)
 		return
 	}
@@ -174,7 +194,32 @@ func (w *writer) write(batch []*write) {
 		p.answer(outcome{err: unavailable(err)})
 	}
 	w.tracker.log.Warn("write is in doubt", zap.Int("shard", w.shard), zap.Error(err))
-	w.settleLater()
+	w.recover()
+}
+
+// deliver sends a batch, and sends it again, under its number, where its reply
+// was lost. It returns the error that leaves most in doubt.
+func (w *writer) deliver(batch []*write) (luascripts.Reply, error) {
+	start := time.Now()
+	reply, err := w.send(batch, w.number+1, false)
+	for pause := resendFirst; err != nil && !refused(err) && !late(batch) && time.Since(start) < resendFor; pause *= 2 {
+		time.Sleep(pause)
+		again, errAgain := w.send(batch, w.number+1, !unsent(err))
+		if errAgain == nil || errors.Is(errAgain, luascripts.ErrFenced) || unsent(err) {
+			reply, err = again, errAgain
+		} // else the first one may have been carried out, whatever this one says
+	}
+	return reply, err
+}
+
+// late tells whether nobody waits for a batch any more.
+func late(batch []*write) bool {
+	for _, p := range batch {
+		if p.ctx.Err() == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // refuse answers a batch that Redis would not run. Out of memory it still runs
@@ -182,7 +227,7 @@ func (w *writer) write(batch []*write) {
 func (w *writer) refuse(batch []*write, err error) {
 	var removals []*write
 	for _, p := range batch {
-		if len(p.ops) > 0 && p.ops[0].Action == luascripts.Remove && strings.HasPrefix(err.Error(), "OOM") {
+		if len(p.ops) > 0 && p.ops[0].Action == luascripts.Remove && redis.IsOOMError(err) {
 			removals = append(removals, p)
 		} else {
 			p.answer(outcome{err: unavailable(err)})
@@ -233,89 +278,46 @@ func (w *writer) undo(op luascripts.Op, did luascripts.Status) (luascripts.Op, b
 	}
 	if e := w.tracker.ledger.get(op.Short); e != nil {
 		if h, ok := e.held(op.Room); ok {
-			op.Record = w.tracker.seal(op.Room, e.channel, h.member)
-			return op, true
+			return luascripts.Op{Action: luascripts.Keep, Room: op.Room, Short: op.Short, Stored: h.record, Unseen: e.unseen()}, true
 		}
 	}
 	back := luascripts.Op{Action: luascripts.Remove, Room: op.Room, Short: op.Short, Reason: byte(Left)}
-	return back, op.Action == luascripts.Add
+	return back, op.Action != luascripts.Update
 }
 
 func (w *writer) send(batch []*write, number int64, again bool) (luascripts.Reply, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	b := luascripts.Batch{Shard: w.shard, Node: w.registration.Node, Incarnation: w.incarnation, Number: number, Again: again}
+	b := luascripts.Batch{Shard: w.shard, Node: w.registration.Node, Incarnation: w.incarnation.ID, Number: number, Again: again}
 	for _, p := range batch {
 		b.Ops = append(b.Ops, p.ops...)
 	}
 	return w.tracker.store.Write(ctx, b)
 }
 
-// register begins a new incarnation where the last one is gone, and adds again
-// what this node holds.
-func (w *writer) register() error {
+// register begins a new incarnation where Redis does not know the last one, or
+// not all that it wrote, and makes Redis as the ledger is.
+func (w *writer) register(lost bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	incarnation, err := w.tracker.store.Register(ctx, w.shard, w.registration)
+	incarnation, err := w.tracker.store.Register(ctx, w.shard, w.registration, w.incarnation.Epoch, lost)
 	if err != nil {
 		return err
 	}
 	w.incarnation, w.number, w.doubt = incarnation, 0, nil
 	w.tracker.log.Warn("node was forgotten, and has registered again", zap.Int("shard", w.shard))
-	w.tracker.reassertLater(w.shard)
+	w.heal()
 	return nil
 }
 
-// settleLater keeps trying in the background, so that a removal in doubt does
-// not wait for the next write.
-func (w *writer) settleLater() {
-	if !w.settling.CompareAndSwap(false, true) {
-		return
-	}
-	t := w.tracker
-	t.spawn(func() {
-		ticker := time.NewTicker(settleEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-			case <-t.ctx.Done():
-				w.settling.Store(false)
-				return
-			}
-			w.mu.Lock()
-			err := w.settle()
-			if err == nil {
-				w.settling.Store(false) // before another write can be in doubt
-			}
-			w.mu.Unlock()
-			if err == nil {
-				return
-			}
-		}
-	})
-}
-
-func (w *writer) renew(ctx context.Context) error {
+// retire forgets the node, of which nothing is to be left.
+func (w *writer) retire(ctx context.Context) error {
+	defer w.queue.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	err := w.tracker.store.Renew(ctx, w.shard, w.registration.Node, w.incarnation)
-	if errors.Is(err, luascripts.ErrFenced) {
-		err = w.register()
+	if err := w.settle(); err != nil {
+		return err
 	}
-	return err
-}
-
-func (w *writer) current() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.incarnation
-}
-
-func (w *writer) close() { w.queue.Wait() }
-
-// refused tells whether Redis answered that it did not run the script.
-func refused(err error) bool {
-	var answer redis.Error
-	return err != nil && errors.As(err, &answer) && !errors.Is(err, redis.Nil)
+	_, err := w.tracker.store.Retire(ctx, w.shard, w.registration.Node, w.incarnation.ID)
+	return unavailable(err)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-go/rollcall/prune"
 )
 
-// A minute passes in which ann's connection is silent.
+// Two seconds pass in which ann's connection is silent.
 func ExamplePruner() {
 	ctx := context.Background()
 	server, err := miniredis.Run()
@@ -43,13 +43,13 @@ func ExamplePruner() {
 	if _, _, err := tracker.Add(ctx, "lobby", channel.Name(), presence.Member{User: "ann"}); err != nil {
 		panic(err)
 	}
-	server.SetTime(time.Now().Add(61 * time.Second)) // the only clock that counts
+	server.SetTime(time.Now().Add(2 * time.Second)) // the only clock that counts
 
 	pruner, err := prune.New(tracker, nil)
 	if err != nil {
 		panic(err)
 	}
-	changes, err := pruner.Presences(ctx)
+	changes, err := pruner.PresencesOlderThan(ctx, time.Second)
 	if err != nil {
 		panic(err)
 	}
@@ -62,6 +62,6 @@ func ExamplePruner() {
 	}
 	fmt.Println("rooms deleted:", rooms)
 	// Output:
-	// lobby lost [ann] timed out
+	// lobby lost [ann] pruned
 	// rooms deleted: [lobby]
 }

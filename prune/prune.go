@@ -1,9 +1,8 @@
 package prune
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"time"
@@ -38,10 +37,7 @@ type Pruner struct {
 	opts   Options
 }
 
-const (
-	defaultInterval = 5 * time.Second
-	turnEvery       = 10 * time.Millisecond
-)
+const defaultInterval = 5 * time.Second
 
 // New returns a Pruner. nil options mean defaults.
 func New(target Target, opts *Options) (*Pruner, error) {
@@ -83,8 +79,11 @@ func (p *Pruner) Run(ctx context.Context) error {
 }
 
 // Presences removes the presences that were last seen longer ago than the max
-// age of their node, strictly, with the reason presence.TimedOut. It returns
-// one bulk change for each room that changed, also beside an error.
+// age of their node, strictly, with the reason presence.TimedOut; all of a node
+// whose lease has lapsed, with presence.NodeLost; and those whose grace has
+// ended, for the reason with which they had left. It returns one bulk change for
+// each room that changed, also beside an error. For a while after a time in which
+// no node could reach Redis it removes nobody.
 func (p *Pruner) Presences(ctx context.Context) ([]presence.Change, error) {
 	return p.sweep(ctx, 0, presence.TimedOut)
 }
@@ -108,94 +107,18 @@ func checkAge(age time.Duration) error {
 func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reason) ([]presence.Change, error) {
 	var events []luascripts.RoomEvent
 	var failed error
+	if err := p.store.Check(ctx); err != nil {
+		return nil, fmt.Errorf("rollcall: prune: %w: %w", presence.ErrUnavailable, err)
+	}
 	for shard := range p.store.Shards() {
-		found, err := p.sweepShard(ctx, shard, age, why)
-		events = append(events, found...)
-		if err != nil {
-			failed = fmt.Errorf("rollcall: prune: %w: %w", presence.ErrUnavailable, err)
-			break
+		s := sweep{Pruner: p, shard: shard, age: age, why: why}
+		err := s.run(ctx)
+		events = append(events, s.events...)
+		if err != nil && !errors.Is(err, luascripts.ErrHeld) {
+			failed = errors.Join(failed, fmt.Errorf("rollcall: prune: shard %d: %w: %w", shard, presence.ErrUnavailable, err))
 		}
 	}
 	return p.target.Report(events), failed
-}
-
-func (p *Pruner) sweepShard(ctx context.Context, shard int, age time.Duration, why presence.Reason) ([]luascripts.RoomEvent, error) {
-	end, err := p.turn(ctx, shard)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	rows, now, err := p.store.NodeRows(ctx, shard)
-	if err != nil {
-		return nil, err
-	}
-	var events []luascripts.RoomEvent
-	for _, row := range rows {
-		if row.Channels == 0 {
-			if now.Sub(row.LeasedAt) > row.Lease {
-				if _, err := p.store.Retire(ctx, shard, row.Node, ""); err != nil {
-					return events, err
-				}
-			}
-			continue
-		}
-		limit := maxAge(age, row)
-		last := ""
-		for {
-			stale, err := p.store.Stale(ctx, shard, row.Node, now.Add(-limit))
-			if err != nil {
-				return events, err
-			}
-			if len(stale) == 0 || stale[0].Short == last {
-				break // nothing is left, or nothing that the script takes for stale
-			}
-			found, err := p.store.Prune(ctx, luascripts.Sweep{
-				Shard: shard, Node: row.Node, MaxAge: limit, Reason: byte(why), Stale: stale,
-			})
-			events = append(events, found...)
-			if len(found) == 0 {
-				last = stale[0].Short
-			}
-			if err != nil {
-				return events, err
-			}
-		}
-	}
-	return events, nil
-}
-
-// maxAge is the caller's age, or, where that is 0, the node's own.
-func maxAge(age time.Duration, row luascripts.NodeRow) time.Duration {
-	return cmp.Or(age, row.MaxAge, presence.DefaultMaxAge) // its row may be lost
-}
-
-// turn waits until no one else sweeps the shard, so that a room that loses
-// presences of several nodes is told of it in one change.
-func (p *Pruner) turn(ctx context.Context, shard int) (end func(), err error) {
-	token := rand.Text()
-	ticker := time.NewTicker(turnEvery)
-	defer ticker.Stop()
-	for {
-		mine, err := p.store.TakeTurn(ctx, shard, token)
-		if err != nil {
-			return nil, err
-		}
-		if mine {
-			break
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if err := p.store.EndTurn(ctx, shard, token); err != nil {
-			p.opts.Logger.Warn("turn to sweep not given back", zap.Error(err))
-		}
-	}, nil
 }
 
 // Rooms deletes the rooms that have no presences, and returns their names, also

@@ -40,15 +40,19 @@ func script(args []any) string {
 	switch {
 	case strings.Contains(first, ":presences:"):
 		return "touch"
+	case strings.HasSuffix(first, ":meta") && keys == 1:
+		return "clock"
 	case strings.HasSuffix(first, ":meta"):
 		return "register"
+	case strings.HasSuffix(first, ":grace"):
+		return "ungrace"
 	case strings.HasSuffix(first, ":sweep"):
 		return "turn"
 	case strings.HasSuffix(first, ":rooms"):
 		return "prune rooms"
-	case keys == 2:
-		return "renew"
 	case keys == 4:
+		return "renew"
+	case keys == 5:
 		return "retire"
 	}
 	if _, number := args[3+keys+2].(int64); number {

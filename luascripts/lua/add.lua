@@ -1,10 +1,11 @@
--- add: a channel enters a room. Where it is already, its user stays as it is
--- and nothing is published; another user takes its place as one change.
--- data: flags, length of user, user, info
+-- add: a channel enters a room. Where it is already, its identity stays as it is
+-- and nothing is published; another identity takes its place as one change, and
+-- so does the channel itself where it was in grace.
+-- data: a record without joined at
 function apply.a(room, channel, data, old)
   local record = now_ms .. data
-  if old and user_of(old) == user_of(record) then return '=' .. netstring(old) end
-  if old then depart(room, channel, old, 's') end
+  if old and not in_grace(old) and names_of(old) == names_of(record) then return '=' .. netstring(old) end
+  if old then replace(room, channel, old) end
   enter(room, channel, record)
   return '+'
 end

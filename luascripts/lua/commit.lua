@@ -2,35 +2,14 @@
 
 local born, filled, emptied = {}, {}, {}
 
--- count_users applies the net difference of each user and says who came or went.
-local function count_users(room)
-  if #room.touched == 0 then return end
-  local counts = redis.call('HMGET', room.users_key, unpack(room.touched))
-  local set, gone = {}, {}
-  for i, user in ipairs(room.touched) do
-    local before = tonumber(counts[i] or 0)
-    local after = before + room.delta[user]
-    if after <= 0 and before > 0 then
-      gone[#gone + 1] = user
-      room.users = room.users - 1
-      room.items[#room.items + 1] = '<' .. netstring(user)
-    elseif after > 0 and after ~= before then
-      set[#set + 1] = user
-      set[#set + 1] = after
-      if before == 0 then
-        room.users = room.users + 1
-        room.items[#room.items + 1] = '>' .. netstring(user)
-      end
-    end
-  end
-  if #gone > 0 then redis.call('HDEL', room.users_key, unpack(gone)) end
-  if #set > 0 then redis.call('HSET', room.users_key, unpack(set)) end
-end
-
--- commit_room returns the event, or '' where nothing changed.
-local function commit_room(room, publish)
+-- commit_room returns the event, or '' where nothing changed. Where users are to
+-- be remembered after they went, keep says for how long (ms).
+local function commit_room(room, publish, keep)
+  if #room.quiet > 0 then redis.call('HSET', room.key, unpack(room.quiet)) end
   if #room.items == 0 then return '' end
-  count_users(room)
+  if not room.exists then redis.call('DEL', room.users_key) end -- all that an eviction may have left
+  local went = count_users(room)
+  if #went > 0 and keep > 0 then remember(room, went, keep) end
   local previous = room.revision
   room.revision = math.max(previous + 1, now_us)
   if not room.exists then
@@ -52,9 +31,12 @@ local function commit_room(room, publish)
   return event
 end
 
--- commit_rooms keeps the registry of rooms, and of those without presences.
-local function commit_rooms(rooms_key, empty_key)
+-- commit_rooms keeps the registry of rooms, those without presences, and the
+-- deadlines of those in grace.
+local function commit_rooms(rooms_key, empty_key, grace_key)
   if #born > 0 then redis.call('SADD', rooms_key, unpack(born)) end
   if #filled > 0 then redis.call('ZREM', empty_key, unpack(filled)) end
   if #emptied > 0 then redis.call('ZADD', empty_key, unpack(emptied)) end
+  if #ungraced > 0 then redis.call('ZREM', grace_key, unpack(ungraced)) end
+  if #graced > 0 then redis.call('ZADD', grace_key, unpack(graced)) end
 end

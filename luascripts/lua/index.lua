@@ -3,9 +3,9 @@
 
 local joined, parted = {}, {}
 
-local function note(into, channel, room)
+local function note(into, channel, room, value)
   into[channel] = into[channel] or {}
-  into[channel][room] = true
+  into[channel][room] = value
 end
 
 -- edit returns the rooms of a channel after the batch, as an index entry.
@@ -25,7 +25,7 @@ local function edit(entry, join, part)
 end
 
 -- commit_index writes the entries of the channels; those that joined are seen
--- now, those without rooms are forgotten.
+-- then, or later if they were; those without rooms are forgotten.
 local function commit_index(presences_key, index_key, channels)
   if #channels == 0 then return end
   local entries = redis.call('HMGET', index_key, unpack(channels))
@@ -40,12 +40,13 @@ local function commit_index(presences_key, index_key, channels)
       set[#set + 1] = after
     end
     if joined[channel] then
-      seen[#seen + 1] = now_ms
+      local _, at = next(joined[channel]) -- the same for all of its rooms
+      seen[#seen + 1] = at
       seen[#seen + 1] = channel
     end
   end
   if #set > 0 then redis.call('HSET', index_key, unpack(set)) end
-  if #seen > 0 then redis.call('ZADD', presences_key, unpack(seen)) end
+  if #seen > 0 then redis.call('ZADD', presences_key, 'GT', unpack(seen)) end
   if #gone > 0 then
     redis.call('HDEL', index_key, unpack(gone))
     redis.call('ZREM', presences_key, unpack(gone))

@@ -1,8 +1,11 @@
 -- record: the clock and the formats that the scripts share.
 --
--- A record is 13 digits of joined at (ms), flags (1 byte), length of the user
--- (1 byte), user, info. Numbers of 16 digits are written with %.0f: tostring
--- would round them.
+-- A record is 13 digits of joined at (ms), flags (1 byte), length of the
+-- identity (1 byte), identity, and the info. The identity is what is counted:
+-- the key if there is one, else the user. With a key, the length of the user and
+-- the user stand before the info. Flags: 1 the info is encrypted, 2 there is a
+-- key, 4 it is in grace, and its last byte is the reason for which it will go.
+-- Numbers of 16 digits are written with %.0f: tostring would round them.
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -12,6 +15,31 @@ local function netstring(s)
   return #s .. ':' .. s
 end
 
-local function user_of(record)
+local function identity_of(record)
   return string.sub(record, 16, 15 + string.byte(record, 15))
+end
+
+local function in_grace(record)
+  return string.byte(record, 14) >= 4
+end
+
+-- grace_reason is why a record in grace will go.
+local function grace_reason(record)
+  return string.sub(record, -1)
+end
+
+local function mark_grace(record, reason)
+  return string.sub(record, 1, 13) .. string.char(string.byte(record, 14) + 4) .. string.sub(record, 15) .. reason
+end
+
+-- names_of returns a record from its flags to its user, as it is without info.
+local function names_of(record)
+  local flags, stop = string.byte(record, 14) % 4, 15 + string.byte(record, 15)
+  flags = flags - flags % 2
+  if flags == 2 then stop = stop + 1 + string.byte(record, stop + 1) end
+  return string.char(flags) .. string.sub(record, 15, stop)
+end
+
+local function grace_member(room, channel)
+  return string.char(#room) .. room .. channel
 end

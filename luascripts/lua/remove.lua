@@ -1,5 +1,5 @@
 -- remove: a channel leaves a room. A leave-all is this for each of its rooms.
--- reason: why, one letter
+-- data: the reason, one letter
 function apply.r(room, channel, reason, old)
   if not old then return '.' end
   depart(room, channel, old, reason)

@@ -1,15 +1,24 @@
--- renew: a node signs its lease.
+-- renew: a node signs its lease, finds out whether Redis has lost what it wrote,
+-- and whether its subscriber connection is one to this server.
 --
--- KEYS[1] node     KEYS[2] nodes
--- ARGV[1] node id  ARGV[2] incarnation
+-- KEYS[1] node     KEYS[2] nodes   KEYS[3] meta   KEYS[4] topic: the node's pulse
+-- ARGV[1] node id  ARGV[2] incarnation   ARGV[3] number of its last batch
+-- ARGV[4] lease in ms   ARGV[5] how long a hold lasts in ms
+-- ARGV[6] PUBLISH or SPUBLISH
 --
--- Returns the time of the lease in ms.
--- Errors: FENCED when the incarnation is not the node's.
+-- Returns the epoch, and how many heard the pulse.
+-- Errors: FENCED when the incarnation is not the node's, or when batches of its
+-- were lost.
 
-if redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[2] then
-  return redis.error_reply('FENCED incarnation')
+local row = redis.call('HMGET', KEYS[1], 'incarnation', 'number')
+if row[1] ~= ARGV[2] then return redis.error_reply('FENCED incarnation') end
+if tonumber(row[2]) < tonumber(ARGV[3]) then return redis.error_reply('FENCED number') end
+held(KEYS[3])
+sign(KEYS[3], KEYS[2], ARGV[1], ARGV[4], ARGV[5])
+local meta = redis.call('HMGET', KEYS[3], 'epoch', 'healing')
+if not meta[1] then
+  meta[1] = string.format('%.0f', now_us)
+  redis.call('HSET', KEYS[3], 'epoch', meta[1])
 end
-local time = redis.call('TIME')
-local now_ms = string.format('%.0f', math.floor(time[1] * 1000 + time[2] / 1000))
-redis.call('ZADD', KEYS[2], now_ms, ARGV[1])
-return now_ms
+if meta[2] and tonumber(meta[2]) < now_us / 1000 then redis.call('HDEL', KEYS[3], 'healing') end
+return {meta[1], redis.call(ARGV[6], KEYS[4], '')}

@@ -5,8 +5,6 @@
 --
 -- Returns those that have no presence.
 
-local time = redis.call('TIME')
-local now_ms = string.format('%.0f', math.floor(time[1] * 1000 + time[2] / 1000))
 local seen = {}
 for i, channel in ipairs(ARGV) do
   seen[i * 2 - 1] = now_ms

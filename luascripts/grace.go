@@ -1,0 +1,91 @@
+package luascripts
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Graced is a presence that left with a grace.
+type Graced struct {
+	Room    string
+	Channel string
+}
+
+// Due returns up to MaxSweep presences whose grace has ended by a time.
+func (s *Store) Due(ctx context.Context, shard int, now time.Time) ([]Graced, error) {
+	members, err := s.client.ZRangeByScore(ctx, s.Grace(shard), &redis.ZRangeBy{
+		Min: "-inf", Max: strconv.FormatInt(now.UnixMilli(), 10), Count: MaxSweep,
+	}).Result()
+	return gracedOf(members), err
+}
+
+// AllGraced returns the presences in grace from a place on, and the next place,
+// 0 at the end.
+func (s *Store) AllGraced(ctx context.Context, shard int, cursor uint64) ([]Graced, uint64, error) {
+	page, next, err := s.client.ZScan(ctx, s.Grace(shard), cursor, "", MaxSweep).Result()
+	var members []string
+	for i := 0; i < len(page); i += 2 {
+		members = append(members, page[i]) // what follows is its score
+	}
+	return gracedOf(members), next, err
+}
+
+// Record reads the record of a channel in a room.
+func (s *Store) Record(ctx context.Context, room, channel string) (r Record, found bool, err error) {
+	text, err := s.client.HGet(ctx, s.Room(room), channel).Result()
+	if errors.Is(err, redis.Nil) {
+		return Record{}, false, nil
+	}
+	if err != nil {
+		return Record{}, false, err
+	}
+	r, err = DecodeRecord(text)
+	return r, err == nil, err
+}
+
+// gracedOf reads members of the sorted set: the length of the room's name, that
+// name, and the channel.
+func gracedOf(members []string) []Graced {
+	var graced []Graced
+	for _, m := range members {
+		if room, channel, ok := cutName(m); ok {
+			graced = append(graced, Graced{Room: room, Channel: channel})
+		}
+	}
+	return graced
+}
+
+// Ungrace removes those of the given presences whose grace has ended, for the
+// reasons with which they have left. With a reason, it removes them in any case,
+// for that. It returns ErrHeld while nobody is to be swept.
+func (s *Store) Ungrace(ctx context.Context, shard int, graced []Graced, reason byte) ([]RoomEvent, error) {
+	remember := s.remember.Load()
+	why := ""
+	if reason != 0 {
+		why = string([]byte{reason})
+	}
+	keys := []string{s.Grace(shard), s.Rooms(shard), s.Empty(shard), s.Meta(shard)}
+	args := []any{why, s.publish, remember}
+	var rooms []string
+	channels := make(map[string][]any)
+	for _, g := range graced {
+		if channels[g.Room] == nil {
+			rooms = append(rooms, g.Room)
+		}
+		channels[g.Room] = append(channels[g.Room], g.Channel)
+	}
+	for _, room := range rooms {
+		keys = s.roomKeys(keys, room, remember)
+		args = append(args, room, len(channels[room]))
+		args = append(args, channels[room]...)
+	}
+	raw, err := s.run(ctx, s.scripts.ungrace, keys, args).StringSlice()
+	if err != nil {
+		return nil, typed(err)
+	}
+	return roomEvents(rooms, raw)
+}

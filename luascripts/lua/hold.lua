@@ -1,0 +1,31 @@
+-- hold: after a time in which no node could sign its lease, as nobody reached
+-- Redis, nobody is swept for a while. Without that, all would expire together.
+--
+-- In meta, "leased" is when a node signed last, "lease" how long that holds,
+-- "wait" how long a hold is to last, all in ms; "hold" is until when there is
+-- one, and "held" which signature was the last before it.
+
+-- held tells whether sweeps must wait. It comes before a signature.
+local function held(meta_key)
+  local meta = redis.call('HMGET', meta_key, 'leased', 'lease', 'wait', 'hold', 'held')
+  if not meta[1] then return false end
+  local now = now_us / 1000
+  if now - meta[1] > meta[2] * 2 / 3 and meta[5] ~= meta[1] then
+    redis.call('HSET', meta_key, 'hold', string.format('%.0f', now + meta[3]), 'held', meta[1])
+    return true
+  end
+  return meta[4] ~= false and now < tonumber(meta[4])
+end
+
+-- sign writes the lease of a node.
+local function sign(meta_key, nodes_key, id, lease, wait)
+  redis.call('ZADD', nodes_key, now_ms, id)
+  redis.call('HSET', meta_key, 'leased', now_ms, 'lease', lease, 'wait', wait)
+end
+
+-- lapsed tells whether the lease of a node has.
+local function lapsed(nodes_key, node_key, id)
+  local leased = redis.call('ZSCORE', nodes_key, id)
+  local lease = redis.call('HGET', node_key, 'lease')
+  return not leased or not lease or tonumber(leased) < now_us / 1000 - lease
+end

@@ -1,0 +1,94 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+)
+
+// Close removes the presences of all channels of this node, with the reason
+// Drained, and waits for the handlers, all up to the context's end: what it could
+// not remove by then goes when the node's lease has lapsed. From its start on
+// nothing can be added. Closing it again does nothing.
+func (t *Tracker) Close(ctx context.Context) error {
+	return t.shut(ctx, departure{why: Drained})
+}
+
+// Drain is Close for a deploy: the presences stay for a grace, see LeaveAllAfter,
+// so that who comes back to another node by then has never gone. It then closes
+// the channels that had presences with groups.ErrClosed, at which heartbeat.Serve
+// tells the peer to go elsewhere, with the code 1001. Use a grace that is longer
+// than it takes your clients to come back.
+func (t *Tracker) Drain(ctx context.Context, grace time.Duration) error {
+	if grace <= 0 {
+		return &InvalidError{Field: "grace", Value: grace.String(), Reason: "not positive"}
+	}
+	return t.shut(ctx, departure{Drained, grace})
+}
+
+func (t *Tracker) shut(ctx context.Context, d departure) error {
+	if !t.ledger.close() {
+		return nil
+	}
+	t.spawning.Lock()
+	t.stop()
+	t.spawning.Unlock()
+	channels := t.ledger.all()
+	done := make(chan error, 1)
+	go func() {
+		t.work.Wait()
+		done <- t.withdraw(ctx, d)
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done(): // a command under way ends by the client's own timeouts
+		err = unavailable(ctx.Err())
+	}
+	if d.grace > 0 {
+		for _, e := range channels {
+			if ch, ok := t.layer.Channel(e.channel); ok {
+				ch.CloseWith(groups.ErrClosed)
+			}
+		}
+	}
+	return opError("close", "", "", errors.Join(err, t.changes.wait(ctx)))
+}
+
+// withdraw takes all that this node has out of Redis.
+func (t *Tracker) withdraw(ctx context.Context, d departure) error {
+	err := t.leaveEverything(ctx, d)
+	for _, w := range t.writers {
+		err = errors.Join(err, w.retire(ctx))
+	}
+	return err
+}
+
+// leaveEverything removes all presences, many channels at a time.
+func (t *Tracker) leaveEverything(ctx context.Context, d departure) error {
+	var leaves sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	slots := make(chan struct{}, maxOps)
+	for _, e := range t.ledger.all() {
+		slots <- struct{}{}
+		leaves.Go(func() {
+			defer func() { <-slots }()
+			ok, err := e.lock(ctx)
+			if ok {
+				_, err = t.leaveAll(ctx, e, d)
+				t.ledger.unlock(e)
+			}
+			if err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				first = err
+			}
+		})
+	}
+	leaves.Wait()
+	return first
+}

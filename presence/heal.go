@@ -1,0 +1,232 @@
+package presence
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const (
+	reassertAtOnce = 256 // channels that are asserted again at a time
+	rollOver       = 5   // max ages in which all channels are asserted again, just in case
+	healSpread     = 500 * time.Millisecond
+	urgentFlushes  = 3 // before a channel would be pruned, it is flushed at once
+)
+
+// keep tells Redis what a channel holds: what is missing is added, and what
+// differs is changed. It is called with the entry locked. A channel that has been
+// silent for too long counts as pruned instead: it must not live for ever.
+func (t *Tracker) keep(ctx context.Context, e *entry, holding []held) error {
+	unseen := e.unseen()
+	if unseen > t.opts.MaxAge {
+		for _, h := range holding {
+			t.evict(e, h.room.name, h.revision+1, TimedOut)
+		}
+		return nil
+	}
+	byShard := make(map[int][]string, 1)
+	for _, h := range holding {
+		byShard[h.room.shard] = append(byShard[h.room.shard], h.room.name)
+	}
+	var failed error
+	for shard, r := range t.inShards(byShard, func(shard int, rooms []string) ([]luascripts.Result, error) {
+		ops := make([]luascripts.Op, 0, len(rooms))
+		for _, room := range rooms {
+			h, _ := e.held(room)
+			ops = append(ops, luascripts.Op{
+				Action: luascripts.Keep, Room: room, Short: e.short, Stored: h.record, Unseen: unseen,
+			})
+		}
+		return t.writers[shard].do(ctx, ops...)
+	}) {
+		if r.err != nil {
+			failed = r.err
+		}
+		for i, result := range r.done {
+			e.rewrite(byShard[shard][i], result.Record.Encode(), Revision(result.Revision))
+		}
+	}
+	return failed
+}
+
+// reassert adds a channel of this node again to the rooms of a shard that it
+// should be in.
+func (t *Tracker) reassert(ctx context.Context, e *entry, shard int) error {
+	if ok, err := e.lock(ctx); !ok {
+		return err
+	}
+	defer t.ledger.unlock(e)
+	if _, open := t.layer.Channel(e.channel); !open {
+		return nil
+	}
+	holding := e.holding()
+	holding = slices.DeleteFunc(holding, func(h held) bool { return h.room.shard != shard })
+	if err := t.keep(ctx, e, holding); err != nil {
+		return err
+	}
+	if !e.touched.Load() && e.unseen() > t.opts.FlushInterval {
+		return nil // who was pruned comes back with a sign of life
+	}
+	for room, member := range e.evictions() {
+		if t.store.Shard(room) != shard {
+			continue
+		}
+		if _, _, err := t.add(ctx, e, room, member); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reassertAll does so for many channels, whose writes share batches.
+func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int) {
+	for chunk := range slices.Chunk(entries, reassertAtOnce) {
+		if ctx.Err() != nil {
+			return
+		}
+		var work sync.WaitGroup
+		for _, e := range chunk {
+			work.Go(func() {
+				if err := t.reassert(ctx, e, shard); err != nil && ctx.Err() == nil {
+					t.log.Warn("presence not added again", zap.String("channel", e.channel), zap.Error(err))
+				}
+			})
+		}
+		work.Wait()
+	}
+}
+
+// roll asserts the next few channels again, so that within some time even a loss
+// that nothing else shows is mended.
+func (t *Tracker) roll() {
+	if len(t.rolling) == 0 {
+		t.rolling = t.ledger.all()
+		t.rollStep = 1 + len(t.rolling)*int(t.opts.FlushInterval/time.Millisecond)/
+			(rollOver*int(t.opts.MaxAge/time.Millisecond))
+	}
+	n := min(t.rollStep, len(t.rolling))
+	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
+	defer cancel()
+	for _, w := range t.writers {
+		if w.down() == nil {
+			t.reassertAll(ctx, t.rolling[:n], w.shard)
+		}
+	}
+	t.rolling = t.rolling[n:]
+}
+
+// heal makes a shard as this node knows it to be, after data was lost there. It
+// runs in the background, once at a time.
+func (w *writer) heal() {
+	if !w.healing.CompareAndSwap(false, true) {
+		w.healAgain.Store(true)
+		return
+	}
+	t := w.tracker
+	t.spawn(func() {
+		defer w.healing.Store(false)
+		for again := true; again; again = w.healAgain.Swap(false) {
+			// Nodes of a fleet notice together.
+			if sleep(t.ctx, nil, rand.N(healSpread)) != nil {
+				return
+			}
+			w.reassertEverything()
+			if err := w.removeSurplus(); err != nil {
+				t.log.Warn("surplus presences not removed", zap.Int("shard", w.shard), zap.Error(err))
+			}
+		}
+	})
+}
+
+// reassertEverything takes at most half of the time that Redis has for this
+// node, so that others are served, too.
+func (w *writer) reassertEverything() {
+	t := w.tracker
+	for chunk := range slices.Chunk(t.ledger.all(), reassertAtOnce) {
+		start := time.Now()
+		t.reassertAll(t.ctx, chunk, w.shard)
+		if sleep(t.ctx, nil, time.Since(start)) != nil {
+			return
+		}
+	}
+}
+
+// removeSurplus removes what Redis has of this node and the ledger does not:
+// who had left when a failover lost it.
+func (w *writer) removeSurplus() error {
+	t := w.tracker
+	for stale, err := range t.store.AllIndexed(t.ctx, w.shard, t.layer.NodeID()) {
+		if err != nil {
+			return unavailable(err)
+		}
+		if err := t.removeExcept(stale); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeExcept removes a channel from those rooms that it is not to be in. Who
+// was pruned there is pruned again, by its age, or touched.
+func (t *Tracker) removeExcept(found luascripts.Stale) error {
+	e, err := t.ledger.lock(t.ctx, found.Short, t.layer.NodeID()+"!"+found.Short)
+	if err != nil {
+		return err
+	}
+	defer t.ledger.unlock(e)
+	evicted := e.evictions()
+	var surplus []string
+	for _, room := range found.Rooms {
+		if _, ok := evicted[room]; !ok && !e.isIn(room) {
+			surplus = append(surplus, room)
+		}
+	}
+	if len(surplus) == 0 {
+		return nil
+	}
+	_, err = t.remove(t.ctx, e, surplus, departure{why: Disconnected})
+	return err
+}
+
+// confirm asserts this node's presences in some rooms again, for a node that
+// misses them.
+func (t *Tracker) confirm(ctx context.Context, rooms []string) error {
+	for _, room := range rooms {
+		members := t.layer.Members(room)
+		for chunk := range slices.Chunk(members, reassertAtOnce) {
+			errs := make([]error, len(chunk))
+			var work sync.WaitGroup
+			for i, channel := range chunk {
+				work.Go(func() { errs[i] = t.confirmOne(ctx, room, channel) })
+			}
+			work.Wait()
+			for _, err := range errs {
+				if err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Tracker) confirmOne(ctx context.Context, room, channel string) error {
+	e, err := t.lockOwn(ctx, channel)
+	if e == nil || err != nil {
+		return err
+	}
+	defer t.ledger.unlock(e)
+	if h, ok := e.held(room); ok && e.isIn(room) {
+		return t.keep(ctx, e, []held{h})
+	}
+	return nil
+}
+
+var _ groups.Listener = (*localRoom)(nil)

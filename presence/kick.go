@@ -1,0 +1,201 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// Kick says who is to go, and how the socket is closed.
+type Kick struct {
+	// Channel or User, one of the two, says who.
+	Channel string
+	User    string
+	// Room is the room to remove from; empty means all rooms.
+	Room string
+	// Close closes the channel, and so its socket, with a code and a reason. The
+	// zero CloseError leaves it open.
+	Close groups.CloseError
+}
+
+func (k Kick) check() error {
+	if (k.Channel == "") == (k.User == "") {
+		return &InvalidError{Field: "kick", Reason: "needs either a channel or a user"}
+	}
+	if code := k.Close.Code; code != 0 && (code < 1000 || code > 4999) {
+		return &InvalidError{Field: "close code", Value: fmt.Sprint(code), Reason: "not from 1000 to 4999"}
+	}
+	if k.Room != "" {
+		return checkRoom(k.Room)
+	}
+	return nil
+}
+
+// Kick removes a channel, or all channels of a user, from a room or from all,
+// with the reason Kicked, and closes their sockets if asked to. It works from any
+// node, and returns how many presences it removed, those in grace among them.
+// Where a node does not answer in time, the error wraps ErrNoAnswer, and what it
+// holds may stay; a kick may be repeated.
+func (t *Tracker) Kick(ctx context.Context, k Kick) (int, error) {
+	if err := k.check(); err != nil {
+		return 0, err
+	}
+	if k.Channel != "" {
+		n, err := t.kickChannel(ctx, k)
+		return n, opError("kick", k.Room, k.Channel, err)
+	}
+	n, err := t.kickUser(ctx, k)
+	return n, opError("kick", k.Room, "", err)
+}
+
+func (t *Tracker) kickChannel(ctx context.Context, k Kick) (n int, err error) {
+	if t.isElsewhere(k.Channel) {
+		err = t.layer.Ask(ctx, k.Channel, opKick, k, &n)
+		return n, err
+	}
+	e, err := t.lockOwn(ctx, k.Channel)
+	if err != nil {
+		return 0, err
+	}
+	if e != nil {
+		defer t.ledger.unlock(e)
+		return t.kickEntry(ctx, e, k)
+	}
+	t.closeKicked(k.Channel, k)
+	return 0, nil
+}
+
+// kickUser asks all nodes, as none knows where a user is.
+func (t *Tracker) kickUser(ctx context.Context, k Kick) (int, error) {
+	nodes, err := t.Nodes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var total atomic.Int64
+	errs := make([]error, len(nodes)+1)
+	var work sync.WaitGroup
+	for i, node := range nodes {
+		work.Go(func() {
+			var n int
+			if node.ID == t.layer.NodeID() {
+				n, errs[i] = t.kickLocal(ctx, k)
+			} else {
+				errs[i] = t.layer.AskNode(ctx, node.ID, opKick, k, &n)
+			}
+			if errors.Is(errs[i], ErrUnknownChannel) {
+				errs[i] = nil // the node is gone, and so are its connections
+			}
+			total.Add(int64(n))
+		})
+	}
+	work.Wait()
+	n, err := t.kickGraced(ctx, k)
+	errs[len(nodes)] = err
+	return int(total.Load()) + n, errors.Join(errs...)
+}
+
+// kickLocal removes a user's channels of this node.
+func (t *Tracker) kickLocal(ctx context.Context, k Kick) (int, error) {
+	total := 0
+	for _, e := range t.ledger.all() {
+		if !t.isUser(e, k) {
+			continue
+		}
+		ok, err := e.lock(ctx)
+		if !ok {
+			if err != nil {
+				return total, err
+			}
+			continue
+		}
+		n, err := t.kickEntry(ctx, e, k)
+		t.ledger.unlock(e)
+		total += n
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+func (t *Tracker) isUser(e *entry, k Kick) bool { return len(t.kicked(e, k)) > 0 }
+
+// kicked returns the rooms from which a kick removes a channel.
+func (t *Tracker) kicked(e *entry, k Kick) []string {
+	var rooms []string
+	for _, h := range e.holding() {
+		record, err := luascripts.DecodeRecord(h.record)
+		if err == nil && (k.Room == "" || k.Room == h.room.name) && (k.User == "" || k.User == record.User) {
+			rooms = append(rooms, h.room.name)
+		}
+	}
+	return rooms
+}
+
+// kickEntry is called with the entry locked.
+func (t *Tracker) kickEntry(ctx context.Context, e *entry, k Kick) (int, error) {
+	left, err := t.remove(ctx, e, t.kicked(e, k), departure{why: Kicked})
+	if err == nil {
+		t.closeKicked(e.channel, k)
+	}
+	return len(left), err
+}
+
+func (t *Tracker) closeKicked(channel string, k Kick) {
+	if ch, ok := t.layer.Channel(channel); ok && k.Close != (groups.CloseError{}) {
+		ch.CloseWith(k.Close)
+	}
+}
+
+// kickGraced removes a user's presences that are in grace, which no node holds.
+func (t *Tracker) kickGraced(ctx context.Context, k Kick) (int, error) {
+	total := 0
+	for shard := range t.store.Shards() {
+		if k.Room != "" && t.store.Shard(k.Room) != shard {
+			continue
+		}
+		for cursor, more := uint64(0), true; more; more = cursor != 0 {
+			graced, next, err := t.store.AllGraced(ctx, shard, cursor)
+			if err != nil {
+				return total, unavailable(err)
+			}
+			n, err := t.kickSome(ctx, shard, graced, k)
+			total += n
+			if err != nil {
+				return total, err
+			}
+			cursor = next
+		}
+	}
+	return total, nil
+}
+
+func (t *Tracker) kickSome(ctx context.Context, shard int, graced []luascripts.Graced, k Kick) (int, error) {
+	var theirs []luascripts.Graced
+	for _, g := range graced {
+		if k.Room != "" && g.Room != k.Room {
+			continue
+		}
+		record, found, err := t.store.Record(ctx, g.Room, g.Channel)
+		if err != nil {
+			return 0, unavailable(err)
+		}
+		if found && record.User == k.User {
+			theirs = append(theirs, g)
+		}
+	}
+	if len(theirs) == 0 {
+		return 0, nil
+	}
+	events, err := t.store.Ungrace(ctx, shard, theirs, byte(Kicked))
+	n := 0
+	for _, c := range t.Report(events) {
+		n += len(c.Removed)
+	}
+	return n, unavailable(err)
+}

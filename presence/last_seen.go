@@ -1,0 +1,37 @@
+package presence
+
+import (
+	"context"
+	"time"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// LastSeen tells when each of some users was last in a room: when the last of
+// their connections went. It is the zero time where that is not known, as with a
+// user who has not gone, who went before all that the room remembers, or where
+// Options.RememberUsers is 0 for all nodes.
+func (r *Reader) LastSeen(ctx context.Context, room string, users ...string) ([]time.Time, error) {
+	if err := checkRoom(room); err != nil {
+		return nil, err
+	}
+	for _, user := range users {
+		if err := luascripts.CheckName("user", user); err != nil {
+			return nil, err
+		}
+	}
+	if len(users) == 0 {
+		return nil, nil
+	}
+	scores, err := r.store.Client().ZMScore(ctx, r.store.RoomSeen(room), users...).Result()
+	if err != nil {
+		return nil, opError("last seen", room, "", unavailable(err))
+	}
+	times := make([]time.Time, len(users))
+	for i, ms := range scores {
+		if ms > 0 {
+			times[i] = time.UnixMilli(int64(ms))
+		}
+	}
+	return times, nil
+}

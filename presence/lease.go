@@ -1,0 +1,73 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const (
+	renewals = 3  // in the time of a lease
+	retries  = 10 // the same, while it cannot be renewed
+)
+
+// renewing signs the lease of this node in a shard until the tracker is closed,
+// and carries on with leaving where Redis was away.
+func (w *writer) renewing() {
+	t := w.tracker
+	next := t.opts.Lease / renewals
+	for {
+		// Less a little, so that the nodes of a fleet do not sign together.
+		if sleep(t.ctx, nil, next-rand.N(next/8+1)) != nil {
+			return
+		}
+		next = t.opts.Lease / renewals
+		if err := w.renew(); err != nil {
+			t.log.Warn("lease not renewed", zap.Int("shard", w.shard), zap.Error(err))
+			next = t.opts.Lease / retries
+			continue
+		}
+		t.carryOnAll()
+	}
+}
+
+// renew signs the lease. What Redis has lost meanwhile shows here at the latest.
+func (w *writer) renew() error {
+	t := w.tracker
+	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
+	defer cancel()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	number := w.number
+	if w.doubt != nil {
+		number-- // of which alone is known that it was written
+	}
+	epoch, _, err := t.store.Renew(ctx, w.shard, w.registration, w.incarnation.ID, number)
+	switch {
+	case errors.Is(err, luascripts.ErrFenced):
+		err = w.register(errors.Is(err, luascripts.ErrLost))
+	case err == nil && epoch != w.incarnation.Epoch:
+		t.log.Warn("data was lost, adding presences again", zap.Int("shard", w.shard))
+		w.incarnation.Epoch = epoch
+		w.heal()
+	}
+	w.note(err)
+	return err
+}
+
+// carryOnAll writes the removals that could not be written before.
+func (t *Tracker) carryOnAll() {
+	if !t.owing.Swap(false) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
+	defer cancel()
+	t.ledger.entries.Range(func(_, v any) bool {
+		_ = t.carryOn(ctx, v.(*entry)) // what fails is owed still
+		return ctx.Err() == nil
+	})
+}

@@ -1,0 +1,127 @@
+package presence
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const recoverEvery = 250 * time.Millisecond
+
+// outage is a time in which a shard did not answer, or could not serve.
+type outage struct {
+	since time.Time
+	cause error
+	deaf  bool // it does not answer at all: to ask it takes long
+}
+
+// note keeps book of whether the shard answers. The caller holds mu.
+func (w *writer) note(err error) {
+	if err == nil || errors.Is(err, luascripts.ErrFenced) {
+		if o := w.away.Swap(nil); o != nil {
+			w.tracker.log.Info("shard answers again", zap.Int("shard", w.shard), zap.Duration("after", time.Since(o.since)))
+		}
+		return
+	}
+	now := outage{since: time.Now(), cause: err, deaf: !refused(err)}
+	if before := w.away.Load(); before != nil {
+		now.since = before.since
+	}
+	w.away.Store(&now)
+	if now.deaf {
+		w.recover()
+	}
+}
+
+// down returns an error at once where to ask Redis would be in vain.
+func (w *writer) down() error {
+	o := w.away.Load()
+	if o == nil || !o.deaf {
+		return nil
+	}
+	return o.error()
+}
+
+func (o *outage) error() error {
+	return fmt.Errorf("%w since %s: %w", ErrUnavailable, o.since.Format(time.RFC3339), o.cause)
+}
+
+// recover keeps asking in the background, so that a removal in doubt does not
+// wait for the next write, and calls do not fail for longer than they must.
+func (w *writer) recover() {
+	if !w.recovering.CompareAndSwap(false, true) {
+		return
+	}
+	t := w.tracker
+	t.spawn(func() {
+		for sleep(t.ctx, nil, recoverEvery) == nil {
+			w.mu.Lock()
+			err := w.settle()
+			w.mu.Unlock()
+			if err == nil && w.away.Load() != nil {
+				err = w.renew()
+			}
+			w.mu.Lock()
+			done := err == nil && w.doubt == nil
+			if done {
+				w.recovering.Store(false) // before another write can be in doubt
+			}
+			w.mu.Unlock()
+			if done {
+				t.carryOnAll()
+				return
+			}
+		}
+		w.recovering.Store(false)
+	})
+}
+
+// refused tells whether Redis answered that it did not run the script.
+func refused(err error) bool {
+	var answer redis.Error
+	return err != nil && errors.As(err, &answer) && !errors.Is(err, redis.Nil)
+}
+
+// unsent tells whether a command cannot have reached Redis.
+func unsent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout)
+}
+
+// Health is how a node stands with Redis.
+type Health struct {
+	State State
+	Since time.Time // of the outage; zero while the node is ready
+	Cause error     // why it is degraded
+}
+
+// State is the word for a Health.
+type State string
+
+// The states.
+const (
+	Ready    State = "ready"
+	Degraded State = "degraded" // Redis, or a shard of it, does not serve this node
+	Closed   State = "closed"
+)
+
+// Health tells how this node stands with Redis, from memory: what the last write
+// or renewal of its lease has shown, which is at most a third of the lease old.
+func (t *Tracker) Health() Health {
+	if t.ledger.closed.Load() {
+		return Health{State: Closed}
+	}
+	h := Health{State: Ready}
+	for _, w := range t.writers {
+		if o := w.away.Load(); o != nil && (h.State == Ready || o.since.Before(h.Since)) {
+			h = Health{State: Degraded, Since: o.since, Cause: unavailable(o.cause)}
+		}
+	}
+	return h
+}

@@ -1,0 +1,132 @@
+package prune
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+const turnEvery = 10 * time.Millisecond
+
+// sweep is one sweep of one shard, and what it has removed so far.
+type sweep struct {
+	*Pruner
+	shard  int
+	age    time.Duration // 0: that of each node
+	why    presence.Reason
+	events []luascripts.RoomEvent
+}
+
+func (s *sweep) run(ctx context.Context) error {
+	end, err := s.turn(ctx, s.shard)
+	if err != nil {
+		return err
+	}
+	defer end()
+	rows, now, err := s.store.NodeRows(ctx, s.shard)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := s.node(ctx, row, now); err != nil {
+			return err
+		}
+	}
+	return s.graces(ctx, now)
+}
+
+// node sweeps the presences of one node.
+func (s *sweep) node(ctx context.Context, row luascripts.NodeRow, now time.Time) error {
+	if !row.Lapsed(now) {
+		limit := maxAge(s.age, row)
+		w := luascripts.Sweep{Shard: s.shard, Node: row.Node, MaxAge: limit, Reason: byte(s.why)}
+		return s.prune(ctx, w, func() ([]luascripts.Stale, error) {
+			return s.store.Stale(ctx, s.shard, row.Node, now.Add(-limit))
+		})
+	}
+	w := luascripts.Sweep{Shard: s.shard, Node: row.Node, Reason: byte(presence.NodeLost)}
+	err := s.prune(ctx, w, func() ([]luascripts.Stale, error) {
+		return s.store.Orphans(ctx, s.shard, row.Node)
+	})
+	if err == nil {
+		_, err = s.store.Retire(ctx, s.shard, row.Node, "")
+	}
+	return err
+}
+
+// prune removes what next returns, until there is nothing, or nothing that the
+// script removes.
+func (s *sweep) prune(ctx context.Context, w luascripts.Sweep, next func() ([]luascripts.Stale, error)) error {
+	last := ""
+	for {
+		stale, err := next()
+		if err != nil || len(stale) == 0 || stale[0].Short == last {
+			return err
+		}
+		w.Stale = stale
+		found, err := s.store.Prune(ctx, w)
+		s.events = append(s.events, found...)
+		if err != nil {
+			return err
+		}
+		last = ""
+		if len(found) == 0 {
+			last = stale[0].Short
+		}
+	}
+}
+
+// graces removes those whose grace has ended.
+func (s *sweep) graces(ctx context.Context, now time.Time) error {
+	for {
+		due, err := s.store.Due(ctx, s.shard, now)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		found, err := s.store.Ungrace(ctx, s.shard, due, 0)
+		s.events = append(s.events, found...)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// maxAge is the caller's age, or, where that is 0, the node's own.
+func maxAge(age time.Duration, row luascripts.NodeRow) time.Duration {
+	return cmp.Or(age, row.MaxAge, presence.DefaultMaxAge) // its row may be lost
+}
+
+// turn waits until no one else sweeps the shard, so that a room that loses
+// presences of several nodes is told of it in one change.
+func (p *Pruner) turn(ctx context.Context, shard int) (end func(), err error) {
+	token := rand.Text()
+	ticker := time.NewTicker(turnEvery)
+	defer ticker.Stop()
+	for {
+		mine, err := p.store.TakeTurn(ctx, shard, token)
+		if err != nil {
+			return nil, err
+		}
+		if mine {
+			break
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if err := p.store.EndTurn(ctx, shard, token); err != nil {
+			p.opts.Logger.Warn("turn to sweep not given back", zap.Error(err))
+		}
+	}, nil
+}
