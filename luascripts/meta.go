@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// Healing is the field of Meta that is there while not all nodes may have added
+// again what they hold, after data was lost.
+const Healing = "healing"
+
 // Check returns ErrMismatch where the data in Redis was written by another
 // version or with another number of shards, for those that do not Register.
 // Where nothing was written yet, anything fits.

@@ -80,8 +80,13 @@ type Eviction struct {
 	Reason  Reason
 }
 
-func countsOf(h luascripts.Header) Counts {
-	return Counts{Presences: h.Presences, Users: h.Users, Anonymous: h.Anonymous, Revision: Revision(h.Revision)}
+func countsOf(h luascripts.Header) (c Counts) {
+	c.set(h)
+	return c
+}
+
+func (c *Counts) set(h luascripts.Header) {
+	c.Presences, c.Users, c.Anonymous, c.Revision = h.Presences, h.Users, h.Anonymous, Revision(h.Revision)
 }
 
 // note puts what an event did to one presence into a change.

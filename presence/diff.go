@@ -85,7 +85,7 @@ func (p *pending) diff(room string, members map[string]*Presence, now Counts) Di
 			d.Added = append(d.Added, *is)
 		case is == nil:
 			d.Removed = append(d.Removed, Departure{Presence: *was, Reason: f.reason})
-		case is.User != was.User:
+		case is.User != was.User || is.Key != was.Key:
 			d.Removed = append(d.Removed, Departure{Presence: *was, Reason: Switched})
 			d.Added = append(d.Added, *is)
 		case !same(is, was):
@@ -109,5 +109,5 @@ func (p *pending) diff(room string, members map[string]*Presence, now Counts) Di
 }
 
 func same(a, b *Presence) bool {
-	return a.User == b.User && a.Unopened == b.Unopened && a.JoinedAt.Equal(b.JoinedAt) && bytes.Equal(a.Info, b.Info)
+	return a.User == b.User && a.Key == b.Key && a.Unopened == b.Unopened && a.JoinedAt.Equal(b.JoinedAt) && bytes.Equal(a.Info, b.Info)
 }

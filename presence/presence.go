@@ -39,6 +39,8 @@ type Tracker struct {
 	work sync.WaitGroup
 	gap  atomic.Bool // doubtAll is about to run
 
+	seeking atomic.Bool // seekMissing runs
+
 	spawning sync.Mutex // keeps work from growing once stop was called
 }
 

@@ -76,12 +76,12 @@ type Snapshot struct {
 	header luascripts.Header
 }
 
-// Users returns the distinct users of the snapshot, sorted.
+// Users returns the distinct users of the snapshot, or their keys, sorted.
 func (s Snapshot) Users() []string {
 	var users []string
 	for _, p := range s.Presences {
-		if p.User != "" {
-			users = append(users, p.User)
+		if who := p.identity(); who != "" {
+			users = append(users, who)
 		}
 	}
 	slices.Sort(users)
@@ -93,10 +93,13 @@ func (r *Reader) Snapshot(ctx context.Context, room string) (Snapshot, error) {
 	if err := checkRoom(room); err != nil {
 		return Snapshot{}, err
 	}
-	fields, err := r.store.Client().HGetAll(ctx, r.store.Room(room)).Result()
-	if err != nil {
+	pipe := r.store.Client().Pipeline()
+	all := pipe.HGetAll(ctx, r.store.Room(room))
+	healing := pipe.HExists(ctx, r.store.Meta(r.store.Shard(room)), luascripts.Healing)
+	if _, err := pipe.Exec(ctx); err != nil {
 		return Snapshot{}, opError("snapshot", room, "", unavailable(err))
 	}
+	fields := all.Val()
 	s := Snapshot{Room: room, Presences: make([]Presence, 0, max(0, len(fields)-1))}
 	for channel, value := range fields {
 		if channel == "" {
@@ -113,6 +116,7 @@ func (r *Reader) Snapshot(ctx context.Context, room string) (Snapshot, error) {
 		}
 		s.Presences = append(s.Presences, r.presenceOf(room, channel, record))
 	}
+	s.Counts.Healing = healing.Val()
 	slices.SortFunc(s.Presences, func(a, b Presence) int { return strings.Compare(a.Channel, b.Channel) })
 	return s, nil
 }
@@ -152,7 +156,7 @@ func (r *Reader) Presences(ctx context.Context, room string) ([]Presence, error)
 	return s.Presences, nil
 }
 
-// Users returns the distinct users of a room, sorted.
+// Users returns the distinct users of a room, or their keys, sorted.
 func (r *Reader) Users(ctx context.Context, room string) ([]string, error) {
 	if err := checkRoom(room); err != nil {
 		return nil, err
@@ -185,11 +189,15 @@ func (r *Reader) Counts(ctx context.Context, room string) (Counts, error) {
 func (r *Reader) CountsOf(ctx context.Context, rooms ...string) ([]Counts, error) {
 	pipe := r.store.Client().Pipeline()
 	headers := make([]*redis.StringCmd, len(rooms))
+	healing := make(map[int]*redis.BoolCmd, 1)
 	for i, room := range rooms {
 		if err := checkRoom(room); err != nil {
 			return nil, err
 		}
 		headers[i] = pipe.HGet(ctx, r.store.Room(room), "")
+		if shard := r.store.Shard(room); healing[shard] == nil {
+			healing[shard] = pipe.HExists(ctx, r.store.Meta(shard), luascripts.Healing)
+		}
 	}
 	if len(rooms) == 0 {
 		return nil, nil
@@ -197,6 +205,7 @@ func (r *Reader) CountsOf(ctx context.Context, rooms ...string) ([]Counts, error
 	_, _ = pipe.Exec(ctx) // each reply has its own error
 	counts := make([]Counts, len(rooms))
 	for i, cmd := range headers {
+		counts[i].Healing = healing[r.store.Shard(rooms[i])].Val()
 		if cmd.Err() == redis.Nil {
 			continue
 		}
@@ -207,7 +216,7 @@ func (r *Reader) CountsOf(ctx context.Context, rooms ...string) ([]Counts, error
 		if err != nil {
 			return nil, opError("counts", rooms[i], "", err)
 		}
-		counts[i] = countsOf(h)
+		counts[i].set(h)
 	}
 	return counts, nil
 }

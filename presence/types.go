@@ -1,6 +1,9 @@
 package presence
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Member says who stands behind a channel. The zero Member is anonymous.
 type Member struct {
@@ -29,6 +32,9 @@ type Presence struct {
 	// this process do not open it or it is in clear where there are keys.
 	Unopened bool
 }
+
+// identity is what the presence counts as, empty if anonymous.
+func (p *Presence) identity() string { return cmp.Or(p.Key, p.User) }
 
 // Revision numbers the changes of a room. It rises with every change, by one
 // or more, and is close to the time of the change in microseconds, so that it

@@ -29,13 +29,16 @@ type view struct {
 	stop      context.CancelFunc
 	holds     int // guarded by views.mu
 
-	mu       sync.Mutex
-	members  map[string]*Presence // never changed, but replaced
-	users    map[string]int
-	head     luascripts.Header
-	ready    chan struct{} // closed once the first snapshot is there
-	moved    chan struct{} // closed, and made anew, when the revision changes
-	watchers map[*Watcher]struct{}
+	mu        sync.Mutex
+	members   map[string]*Presence // never changed, but replaced
+	users     map[string]int
+	anonymous int
+	head      luascripts.Header
+	healing   bool // Redis may not have all of the room at the moment
+	missing   missing
+	ready     chan struct{} // closed once the first snapshot is there
+	moved     chan struct{} // closed, and made anew, when the revision changes
+	watchers  map[*Watcher]struct{}
 
 	syncing bool
 	again   bool // what is being read may be too old already
@@ -73,10 +76,12 @@ func (v *view) keep(e luascripts.Event) {
 	v.arrived = make(chan struct{})
 }
 
-// Gap implements groups.Listener.
+// Gap implements groups.Listener. Behind a lost connection may be a failover that
+// has lost writes.
 func (v *view) Gap() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.missing.suspicious = true
 	v.resync()
 }
 
@@ -85,8 +90,10 @@ func (v *view) follows(e luascripts.Event) bool {
 	return e.Previous == v.head.Revision && (e.Birth == v.head.Birth || v.head.Revision == 0)
 }
 
-// replace makes the members those of a snapshot.
+// replace makes the members those of a snapshot, and of those that Redis may have
+// lost.
 func (v *view) replace(s Snapshot) {
+	v.missing.judge(v.head, s.header)
 	is := make(map[string]struct{}, len(s.Presences))
 	for _, p := range s.Presences {
 		is[p.Channel] = struct{}{}
@@ -95,16 +102,22 @@ func (v *view) replace(s Snapshot) {
 		}
 	}
 	for channel := range v.members {
-		if _, ok := is[channel]; !ok {
+		if _, ok := is[channel]; ok {
+			v.missing.found(channel)
+		} else if !v.missing.keep(channel) {
 			v.drop(channel, Unknown)
 		}
 	}
-	v.head = s.header
+	v.head, v.healing = s.header, s.Counts.Healing
+	if v.missing.settle() {
+		v.tracker.seekMissing()
+	}
 }
 
 // apply is called with the event that comes next.
 func (v *view) apply(e luascripts.Event) {
 	for _, it := range e.Items {
+		v.missing.found(it.Channel)
 		if it.Kind == luascripts.Removed {
 			v.drop(it.Channel, Reason(it.Reason))
 		} else {
@@ -117,19 +130,19 @@ func (v *view) apply(e luascripts.Event) {
 // put keeps a copy of the names: they are parts of the frame or the record that
 // they came in, which would live as long as they do.
 func (v *view) put(p Presence) {
-	names := p.Channel + p.User
-	p.Room, p.Channel, p.User = v.room, names[:len(p.Channel)], names[len(p.Channel):]
+	names, c, u := p.Channel+p.User+p.Key, len(p.Channel), len(p.Channel)+len(p.User)
+	p.Room, p.Channel, p.User, p.Key = v.room, names[:c], names[c:u], names[u:]
 	old := v.members[p.Channel]
 	for w := range v.watchers {
 		w.pending.note(p.Channel, old, 0, true)
 	}
 	v.members[p.Channel] = &p
-	if old != nil && old.User == p.User {
+	if old != nil && old.identity() == p.identity() {
 		return
 	}
-	v.tally(p.User, 1)
+	v.tally(p.identity(), 1)
 	if old != nil {
-		v.tally(old.User, -1)
+		v.tally(old.identity(), -1)
 	}
 }
 
@@ -142,11 +155,12 @@ func (v *view) drop(channel string, why Reason) {
 		w.pending.note(old.Channel, old, why, false)
 	}
 	delete(v.members, channel)
-	v.tally(old.User, -1)
+	v.tally(old.identity(), -1)
 }
 
 func (v *view) tally(user string, by int) {
 	if user == "" {
+		v.anonymous += by
 		return
 	}
 	before := v.users[user]
@@ -174,7 +188,15 @@ func (v *view) publish(resync bool) {
 	v.moved = make(chan struct{})
 }
 
-func (v *view) counts() Counts { return countsOf(v.head) }
+// counts are those of Redis, unless some are missing there.
+func (v *view) counts() Counts {
+	c := countsOf(v.head)
+	c.Healing = v.healing
+	if v.missing.any() {
+		c.Presences, c.Users, c.Anonymous, c.Healing = len(v.members), len(v.users), v.anonymous, true
+	}
+	return c
+}
 
 func (v *view) snapshot() Snapshot {
 	s := Snapshot{Room: v.room, Counts: v.counts(), header: v.head, Presences: make([]Presence, 0, len(v.members))}
@@ -189,6 +211,7 @@ func (v *view) snapshot() Snapshot {
 func (v *view) check(redis Counts) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.healing = redis.Healing
 	if !v.syncing && v.doubt.confirmed(Revision(v.head.Revision), redis.Revision) {
 		v.resync()
 	}

@@ -79,7 +79,9 @@ func (w *CountsWatcher) move(c Counts) {
 // Event implements groups.Listener.
 func (w *CountsWatcher) Event(frame string) {
 	if h, err := luascripts.DecodeEventHeader(frame); err == nil {
-		w.move(countsOf(h))
+		c := countsOf(h)
+		c.Healing = w.Counts().Healing // an event does not tell
+		w.move(c)
 	}
 }
 
@@ -98,6 +100,10 @@ func (w *CountsWatcher) check(redis Counts) {
 	defer w.mu.Unlock()
 	if w.doubt.confirmed(w.now.Revision, redis.Revision) {
 		w.now = redis
+		w.signal()
+	}
+	if w.now.Healing != redis.Healing {
+		w.now.Healing = redis.Healing
 		w.signal()
 	}
 }

@@ -1,0 +1,177 @@
+package presence
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+const (
+	seekEvery   = 250 * time.Millisecond
+	seekTimeout = 2 * time.Second
+	seekRooms   = 64 // in one request
+	sweepTime   = 5 * time.Second
+)
+
+// missing are the members of a view that a read did not find though nobody said
+// that they went: Redis may have lost them. They stay until the node that holds
+// them has said what there is to say, or is known to be gone. So a departure may
+// be told late, and is never false.
+type missing struct {
+	suspicious bool                // the next read may lack what Redis has lost
+	channels   map[string]struct{} // still to be found
+	cleared    map[string]struct{} // nodes that have put back what they hold, since the read
+	since      time.Time
+}
+
+// judge decides whether what a read lacks may have been lost. It may where the
+// room is an other one than before, or an older state of it.
+func (m *missing) judge(before, now luascripts.Header) {
+	if before.Revision != 0 && (now.Birth != before.Birth || now.Revision < before.Revision) {
+		m.suspicious = true
+	}
+}
+
+// keep tells whether a member that a read lacks is to stay.
+func (m *missing) keep(channel string) bool {
+	node, _, _ := groups.SplitChannel(channel)
+	_, already := m.channels[channel]
+	_, cleared := m.cleared[node]
+	if !m.suspicious && (cleared || !already) {
+		delete(m.channels, channel)
+		return false
+	}
+	if m.channels == nil {
+		m.channels = make(map[string]struct{})
+	}
+	if len(m.channels) == 0 {
+		m.since = time.Now()
+	}
+	m.channels[channel] = struct{}{}
+	return true
+}
+
+func (m *missing) found(channel string) { delete(m.channels, channel) }
+
+// settle ends a read, and tells whether there is somebody to be sought.
+func (m *missing) settle() bool {
+	m.suspicious, m.cleared = false, nil
+	return m.any()
+}
+
+func (m *missing) any() bool { return len(m.channels) > 0 }
+
+// nodes returns those that hold who is missing.
+func (m *missing) nodes() []string {
+	var nodes []string
+	for channel := range m.channels {
+		node, _, _ := groups.SplitChannel(channel)
+		if !slices.Contains(nodes, node) {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
+}
+
+// clear has the room read again; what it still lacks of that node is gone.
+func (v *view) clear(node string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.missing.cleared == nil {
+		v.missing.cleared = make(map[string]struct{})
+	}
+	v.missing.cleared[node] = struct{}{}
+	v.resync()
+}
+
+// seekMissing asks the nodes for what views miss, in the background, until
+// nothing is missing.
+func (t *Tracker) seekMissing() {
+	if !t.seeking.CompareAndSwap(false, true) {
+		return
+	}
+	t.spawn(func() {
+		defer t.seeking.Store(false)
+		for {
+			byNode := t.missingByNode()
+			if len(byNode) == 0 {
+				return
+			}
+			var work sync.WaitGroup
+			for node, views := range byNode {
+				work.Go(func() { t.seek(node, views) })
+			}
+			work.Wait()
+			if sleep(t.ctx, nil, seekEvery) != nil {
+				return
+			}
+		}
+	})
+}
+
+func (t *Tracker) missingByNode() map[string][]*view {
+	t.views.mu.Lock()
+	defer t.views.mu.Unlock()
+	byNode := make(map[string][]*view)
+	for _, v := range t.views.byRoom {
+		v.mu.Lock()
+		for _, node := range v.missing.nodes() {
+			byNode[node] = append(byNode[node], v)
+		}
+		v.mu.Unlock()
+	}
+	return byNode
+}
+
+// seek has a node put back what it holds in the rooms of some views.
+func (t *Tracker) seek(node string, views []*view) {
+	for chunk := range slices.Chunk(views, seekRooms) {
+		rooms := make([]string, len(chunk))
+		for i, v := range chunk {
+			rooms[i] = v.room
+		}
+		err := t.askToConfirm(node, rooms)
+		if err != nil && t.ctx.Err() == nil {
+			t.log.Info("missing presences not confirmed", zap.String("of", node), zap.Error(err))
+		}
+		for _, v := range chunk {
+			if err == nil || t.isGone(node, v) {
+				v.clear(node)
+			}
+		}
+	}
+}
+
+func (t *Tracker) askToConfirm(node string, rooms []string) error {
+	ctx, cancel := context.WithTimeout(t.ctx, seekTimeout)
+	defer cancel()
+	if node == t.layer.NodeID() {
+		return t.confirm(ctx, rooms)
+	}
+	return t.layer.AskNode(ctx, node, opConfirm, rooms, nil)
+}
+
+// isGone tells whether a node that does not answer has had the time to sign its
+// lease, and has not.
+func (t *Tracker) isGone(node string, v *view) bool {
+	v.mu.Lock()
+	since := v.missing.since
+	v.mu.Unlock()
+	if time.Since(since) < t.opts.Lease+sweepTime {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, seekTimeout)
+	defer cancel()
+	nodes, err := t.Nodes(ctx)
+	if err != nil {
+		return false
+	}
+	alive := slices.ContainsFunc(nodes, func(n Node) bool { return n.ID == node && n.Alive })
+	return !alive
+}
