@@ -12,6 +12,9 @@
 // [Bubble] runs it inside testing/synctest with a miniredis that is reached
 // through memory, so that minutes pass in milliseconds.
 //
+// The methods of [Server] break a server: stop, kill, freeze, restart it. A
+// [Link] breaks the network between a server and one of its clients.
+//
 //	func TestMain(m *testing.M) { redistest.Main(m) }
 //
 //	func TestPing(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
@@ -53,8 +52,8 @@ type mini struct {
 
 	mu     sync.Mutex
 	addr   string
-	frozen chan struct{}         // closed by thaw; nil unless frozen
-	conns  map[net.Conn]struct{} // in memory: the server's ends
+	frozen chan struct{} // closed by thaw; nil unless frozen
+	pipes  pipes         // in memory: the connections
 }
 
 func (n *mini) address() string { return n.addr }
@@ -150,26 +149,30 @@ func (n *mini) dropClients() error {
 		n.m.Ctx, n.m.CtxCancel = context.WithCancel(context.Background())
 		return n.m.StartAddr(n.addr)
 	}
-	for conn := range n.conns {
-		_ = conn.Close()
+	for _, p := range n.pipes.all() {
+		_ = p.server.Close()
 	}
-	n.conns = nil
 	return nil
 }
 
-// dial opens a connection in memory.
-func (n *mini) dial() (net.Conn, error) {
+// serve takes the server's end of a connection in memory.
+func (n *mini) serve(p *pipe) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	srv := n.m.Server()
 	if srv == nil {
-		return nil, &net.OpError{Op: "dial", Net: "memory", Addr: pipeAddr(n.addr), Err: syscall.ECONNREFUSED}
+		return errRefused(n.addr)
 	}
-	local, remote := newPipe()
-	if n.conns == nil {
-		n.conns = map[net.Conn]struct{}{}
+	n.pipes.add(p)
+	srv.ServeConn(p.server)
+	return nil
+}
+
+// dial is a client's dialer.
+func (n *mini) dial(context.Context, string, string) (net.Conn, error) {
+	p := newPipe(pipeBuffer, 0)
+	if err := n.serve(p); err != nil {
+		return nil, err
 	}
-	n.conns[remote] = struct{}{}
-	srv.ServeConn(remote)
-	return local, nil
+	return p.client, nil
 }

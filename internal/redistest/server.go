@@ -51,6 +51,8 @@ func (s *Server) Real() bool { return s.mini == nil }
 // IsCluster reports whether keys are spread over several masters.
 func (s *Server) IsCluster() bool { return s.name == clusterName }
 
+func (s *Server) inMemory() bool { return s.mini != nil && s.mini.inMemory }
+
 // Mini returns the miniredis behind s, nil if s is real.
 func (s *Server) Mini() *miniredis.Miniredis {
 	if s.mini == nil {
@@ -63,9 +65,19 @@ func (s *Server) Mini() *miniredis.Miniredis {
 // when the test ends. Hooks may change its options before it is built.
 func (s *Server) NewClient(t testing.TB, hooks ...func(*redis.UniversalOptions)) redis.UniversalClient {
 	t.Helper()
-	opts := &redis.UniversalOptions{Addrs: s.Addrs, IsClusterMode: s.IsCluster()}
-	if s.mini != nil && s.mini.inMemory {
-		opts.Dialer = func(context.Context, string, string) (net.Conn, error) { return s.mini.dial() }
+	if s.inMemory() {
+		return s.newClient(t, s.mini.dial, hooks)
+	}
+	return s.newClient(t, nil, hooks)
+}
+
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// newClient is NewClient with a dialer, nil for go-redis's own.
+func (s *Server) newClient(t testing.TB, dial dialer, hooks []func(*redis.UniversalOptions)) redis.UniversalClient {
+	t.Helper()
+	opts := &redis.UniversalOptions{Addrs: s.Addrs, IsClusterMode: s.IsCluster(), Dialer: dial}
+	if s.inMemory() {
 		// Clients that wait for their pool share timers across the process, and
 		// a timer of one bubble panics in another. A large pool never waits.
 		opts.PoolSize = 4096
