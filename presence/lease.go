@@ -40,8 +40,8 @@ func (w *writer) renew() error {
 	t := w.tracker
 	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
 	defer cancel()
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.mu.lock()
+	defer w.mu.unlock()
 	number := w.number
 	if w.doubt != nil {
 		number-- // of which alone is known that it was written

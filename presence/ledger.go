@@ -19,7 +19,7 @@ type ledger struct {
 type entry struct {
 	short   string
 	channel string
-	op      chan struct{} // holds a token during an operation on the channel
+	op      lock // held during an operation on the channel
 
 	touched atomic.Bool
 	unsure  atomic.Bool  // events were missed: it may have been pruned
@@ -59,7 +59,7 @@ func (l *ledger) lock(ctx context.Context, short, channel string) (*entry, error
 	for {
 		made, found := l.entries.Load(short)
 		if !found {
-			made, _ = l.entries.LoadOrStore(short, &entry{short: short, channel: channel, op: make(chan struct{}, 1), seen: time.Now()})
+			made, _ = l.entries.LoadOrStore(short, &entry{short: short, channel: channel, op: newLock(), seen: time.Now()})
 		}
 		e := made.(*entry)
 		if ok, err := e.lock(ctx); ok || err != nil {
@@ -85,15 +85,13 @@ func (l *ledger) lockKnown(ctx context.Context, short string) (*entry, error) {
 // lock returns false, and locks nothing, if the entry is no longer in the
 // ledger: another may have taken its place, whose lock keeps nobody out here.
 func (e *entry) lock(ctx context.Context) (bool, error) {
-	select {
-	case e.op <- struct{}{}:
-	case <-ctx.Done():
-		return false, unavailable(ctx.Err())
+	if err := e.op.try(ctx); err != nil {
+		return false, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.gone {
-		<-e.op
+		e.op.unlock()
 	}
 	return !e.gone, nil
 }
@@ -106,7 +104,7 @@ func (l *ledger) unlock(e *entry) {
 		l.entries.CompareAndDelete(e.short, e)
 	}
 	e.mu.Unlock()
-	<-e.op
+	e.op.unlock()
 }
 
 // close returns false if it was closed before.

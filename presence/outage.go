@@ -61,18 +61,18 @@ func (w *writer) recover() {
 	t := w.tracker
 	t.spawn(func() {
 		for sleep(t.ctx, nil, recoverEvery) == nil {
-			w.mu.Lock()
+			w.mu.lock()
 			err := w.settle()
-			w.mu.Unlock()
+			w.mu.unlock()
 			if err == nil && w.away.Load() != nil {
 				err = w.renew()
 			}
-			w.mu.Lock()
+			w.mu.lock()
 			done := err == nil && w.doubt == nil
 			if done {
 				w.recovering.Store(false) // before another write can be in doubt
 			}
-			w.mu.Unlock()
+			w.mu.unlock()
 			if done {
 				t.carryOnAll()
 				return

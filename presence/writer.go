@@ -3,7 +3,6 @@ package presence
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +33,7 @@ type writer struct {
 	registration luascripts.Registration
 	queue        *commit.Queue[*write]
 
-	mu          sync.Mutex // guards what follows, held while a batch is under way
+	mu          lock // guards what follows, held while a batch is under way
 	incarnation luascripts.Incarnation
 	number      int64
 	doubt       []*write
@@ -59,7 +58,7 @@ type outcome struct {
 }
 
 func newWriter(t *Tracker, shard int, r luascripts.Registration) *writer {
-	w := &writer{tracker: t, shard: shard, registration: r}
+	w := &writer{tracker: t, shard: shard, registration: r, mu: newLock()}
 	w.queue = commit.NewQueue(takeWrites, w.run)
 	return w
 }
@@ -117,8 +116,8 @@ func (p *write) answer(o outcome) bool {
 }
 
 func (w *writer) run(batch []*write) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.mu.lock()
+	defer w.mu.unlock()
 	live := batch[:0:0]
 	for _, p := range batch {
 		if err := p.ctx.Err(); err != nil {
@@ -313,8 +312,8 @@ func (w *writer) register(lost bool) error {
 // retire forgets the node, of which nothing is to be left.
 func (w *writer) retire(ctx context.Context) error {
 	defer w.queue.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.mu.lock()
+	defer w.mu.unlock()
 	if err := w.settle(); err != nil {
 		return err
 	}

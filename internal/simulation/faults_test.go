@@ -1,0 +1,86 @@
+package simulation_test
+
+import (
+	"time"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+// fault breaks something, and returns how to mend it and after how long.
+type fault struct {
+	name  string
+	cause func(f *fleet) (mend func(), after time.Duration)
+}
+
+var once = func() {}
+
+// faults of one node's process or network, and of Redis.
+var faults = []fault{
+	{"crash", func(f *fleet) (func(), time.Duration) {
+		i := f.rand.IntN(nodes)
+		f.log("crash n%d", i)
+		f.nodes[i].crash()
+		f.nodes[i] = f.start(i)
+		return once, 0
+	}},
+	{"deploy", func(f *fleet) (func(), time.Duration) {
+		i := f.rand.IntN(nodes)
+		f.log("deploy n%d", i)
+		f.nodes[i].deploy()
+		f.nodes[i] = f.start(i)
+		return once, 0
+	}},
+	{"freeze", func(f *fleet) (func(), time.Duration) {
+		n := f.any()
+		n.fault()
+		n.link.Freeze(redistest.Both)
+		return n.heal, f.upTo(40 * time.Second)
+	}},
+	{"swallow", func(f *fleet) (func(), time.Duration) {
+		n := f.any()
+		n.fault()
+		n.link.Swallow([]redistest.Direction{redistest.Both, redistest.Up, redistest.Down}[f.rand.IntN(3)])
+		return n.heal, f.upTo(40 * time.Second)
+	}},
+	{"cut", func(f *fleet) (func(), time.Duration) {
+		n := f.any()
+		n.fault()
+		n.link.Cut()
+		return n.heal, f.upTo(30 * time.Second)
+	}},
+	{"drop", func(f *fleet) (func(), time.Duration) {
+		f.any().link.Drop()
+		return once, 0
+	}},
+	{"drop all", func(f *fleet) (func(), time.Duration) {
+		f.s.DropClients()
+		return once, 0
+	}},
+	{"flush", func(f *fleet) (func(), time.Duration) {
+		f.s.Flush()
+		return once, 0
+	}},
+	{"restart empty", func(f *fleet) (func(), time.Duration) {
+		f.s.Kill()
+		return f.s.Start, f.upTo(30 * time.Second)
+	}},
+	{"restart", func(f *fleet) (func(), time.Duration) {
+		f.s.Stop()
+		return f.s.Start, f.upTo(90 * time.Second)
+	}},
+	{"Redis freezes", func(f *fleet) (func(), time.Duration) {
+		f.s.Freeze()
+		return f.s.Thaw, f.upTo(90 * time.Second)
+	}},
+	{"evict", func(f *fleet) (func(), time.Duration) {
+		keys := f.s.Mini().Keys()
+		if len(keys) > 0 {
+			key := keys[f.rand.IntN(len(keys))]
+			f.log("evict %q", key)
+			f.s.Mini().Del(key)
+		}
+		return once, 0
+	}},
+}
+
+func (f *fleet) upTo(d time.Duration) time.Duration { return rand2(f.rand, d) }

@@ -1,0 +1,188 @@
+package simulation_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+var (
+	seedFlag = flag.Uint64("simulation.seed", 0, "run this history alone")
+	forFlag  = flag.Duration("simulation.for", 10*time.Second, "how long to run new histories")
+)
+
+// known are the seeds of histories that have shown a bug.
+var known = []uint64{}
+
+// Random schedules of faults over five nodes: after each has healed, Redis, all
+// views and the truth agree, and on the way nobody was told what is not so.
+func TestSimulation(t *testing.T) {
+	if *seedFlag != 0 {
+		history(t, *seedFlag)
+		return
+	}
+	for _, seed := range known {
+		history(t, seed)
+	}
+	start, simulated, n := time.Now(), time.Duration(0), 0
+	for !t.Failed() && time.Since(start) < *forFlag {
+		simulated += history(t, rand.Uint64())
+		n++
+	}
+	took := time.Since(start)
+	t.Logf("%d histories, %.1f hours in %v, %.1f hours a minute", n, simulated.Hours(), took.Round(time.Second), simulated.Hours()/took.Minutes())
+}
+
+// history runs one schedule, and returns how much time has passed in it.
+func history(t *testing.T, seed uint64) (simulated time.Duration) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		f := newFleet(t, s, seed)
+		for range 8 {
+			f.episode()
+			if t.Failed() {
+				break
+			}
+		}
+		simulated = time.Since(f.began)
+		f.close()
+		if t.Failed() {
+			f.tell()
+			t.FailNow()
+		}
+	})
+	return simulated
+}
+
+// episode is a time of comings and goings with one to three faults, which are
+// then mended, and looks at what has become of all.
+func (f *fleet) episode() {
+	var mend []func()
+	for range 1 + f.rand.IntN(3) {
+		for range 3 + f.rand.IntN(8) {
+			f.step()
+		}
+		fault := faults[f.rand.IntN(len(faults))]
+		f.log("%s", fault.name)
+		heal, after := fault.cause(f)
+		mend = append(mend, heal)
+		for until := time.Now().Add(after); time.Now().Before(until); {
+			f.step()
+		}
+		if f.rand.IntN(2) == 0 {
+			heal()
+			f.log("mended")
+		}
+	}
+	for _, heal := range mend {
+		heal()
+	}
+	f.s.Thaw()
+	f.s.Start()
+	for _, n := range f.nodes {
+		n.heal()
+	}
+	f.log("all mended")
+	redistest.Advance(f.t, settled)
+	f.check()
+}
+
+// settled is when all must be right after the last fault: a hold, a lease, and
+// two sweeps.
+const settled = 60 * time.Second
+
+// step is what happens all the time.
+func (f *fleet) step() {
+	f.forget()
+	switch r := f.rand.IntN(10); {
+	case len(f.people) < 5 || r < 5 && len(f.people) < 25:
+		f.connect(f.any())
+	case r < 8:
+		f.disconnect()
+	}
+	time.Sleep(f.upTo(3 * time.Second))
+}
+
+// check compares Redis and the views of all nodes with the truth.
+func (f *fleet) check() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, room := range rooms {
+		want := f.truth.members(room)
+		users := make(map[string]bool)
+		anonymous := 0
+		for _, user := range want {
+			if user == "" {
+				anonymous++
+			} else {
+				users[user] = true
+			}
+		}
+		for _, n := range f.nodes {
+			s, err := n.tracker.Snapshot(ctx, room)
+			if err != nil {
+				f.fail("%s: %v", n.name, err)
+				return
+			}
+			got := make(map[string]string)
+			for _, p := range s.Presences {
+				got[p.Channel] = p.User
+			}
+			if !maps.Equal(got, want) {
+				f.fail("%s has in %s\n %v, want\n %v", n.name, room, got, want)
+			}
+			if c := s.Counts; c.Presences != len(want) || c.Users != len(users) || c.Anonymous != anonymous || c.Healing {
+				f.fail("%s counts %+v in %s, want %d, %d, %d", n.name, c, room, len(want), len(users), anonymous)
+			}
+			w, err := n.tracker.Watch(ctx, room, nil)
+			if err != nil {
+				f.fail("%s: %v", n.name, err)
+				return
+			}
+			if got := w.Counts(); got != s.Counts {
+				f.fail("%s: the view of %s has %+v, Redis %+v", n.name, room, got, s.Counts)
+			}
+			w.Close()
+		}
+	}
+	f.truth.checkDepartures()
+}
+
+// close ends all, after which nothing must be left in Redis.
+func (f *fleet) close() {
+	for _, n := range f.nodes[1:] {
+		n.deploy()
+	}
+	redistest.Advance(f.t, settled)
+	last := f.nodes[0]
+	last.fleet.truth.drained(last)
+	last.end(0)
+	f.ended.Wait()
+	if left := leftOver(f.s.Mini().Keys()); len(left) > 0 && !f.t.Failed() {
+		f.fail("left in Redis: %q", left)
+	}
+}
+
+// leftOver drops what stays: the settings of the shard, and rooms that are still
+// to be pruned.
+func leftOver(keys []string) (left []string) {
+	for _, key := range keys {
+		switch key {
+		case "presence:{0}:meta", "presence:{0}:rooms", "presence:{0}:empty":
+			continue
+		}
+		stays := false
+		for _, room := range rooms {
+			stays = stays || key == fmt.Sprintf("presence:{0}:room:%s", room)
+		}
+		if !stays {
+			left = append(left, key)
+		}
+	}
+	return left
+}

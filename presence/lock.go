@@ -1,0 +1,23 @@
+package presence
+
+import "context"
+
+// lock is a mutex for work that waits for Redis: who waits for it can give up,
+// and a fake clock goes on meanwhile.
+type lock chan struct{}
+
+func newLock() lock { return make(lock, 1) }
+
+func (l lock) lock() { l <- struct{}{} }
+
+func (l lock) unlock() { <-l }
+
+// try waits for the lock up to the context's end.
+func (l lock) try(ctx context.Context) error {
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return unavailable(ctx.Err())
+	}
+}
