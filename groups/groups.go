@@ -2,6 +2,7 @@ package groups
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,18 +40,22 @@ type Layer struct {
 	groups   map[string]*group
 }
 
-// New returns a Layer that is connected: it has asked the server for its
-// version, and hears what is sent to its channels. nil options mean defaults.
+// New returns a Layer that is connected: it hears what is sent to its channels.
+// It refuses servers that rollcall cannot use, and data of another version or in
+// another number of shards. nil options mean defaults.
 func New(ctx context.Context, client redis.UniversalClient, opts *Options) (*Layer, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	keys, err := luascripts.NewKeys(o.Prefix, 1)
+	keys, err := luascripts.NewKeys(o.Prefix, cmp.Or(o.Shards, luascripts.DefaultShards(client)))
 	if err != nil {
 		return nil, err
 	}
 	store, err := luascripts.Open(ctx, client, keys)
+	if err == nil {
+		err = store.Claim(ctx)
+	}
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -310,8 +315,10 @@ func (l *Layer) checkMessage(m Message) error {
 // unavailable marks an error of Redis. The contexts' errors and rollcall's own
 // stay as they are.
 func unavailable(err error) error {
-	if err == nil || errors.Is(err, ErrClosed) || errors.Is(err, luascripts.ErrServer) || errors.Is(err, ErrUnavailable) {
-		return err
+	for _, own := range []error{ErrClosed, ErrUnavailable, luascripts.ErrServer, luascripts.ErrMismatch} {
+		if err == nil || errors.Is(err, own) {
+			return err
+		}
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }

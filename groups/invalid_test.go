@@ -1,17 +1,12 @@
 package groups_test
 
 import (
-	"context"
 	"errors"
-	"net"
 	"strings"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
-	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 func wantInvalid(t testing.TB, what string, err error) {
@@ -61,6 +56,9 @@ func TestInvalidOptions(t *testing.T) {
 		"underflow":   {Overflow: -1},
 		"max payload": {MaxPayload: -1},
 		"linger":      {Linger: -1},
+		"shards":      {Shards: 3},
+		"no shards":   {Shards: -1},
+		"many shards": {Shards: 2048},
 	} {
 		_, err := groups.New(t.Context(), nil, opts) // a nil client would panic
 		wantInvalid(t, name, err)
@@ -79,60 +77,4 @@ func TestSendToDeadNode(t *testing.T) {
 		subscribers(t, s, b.Store().Inbox(b.NodeID()), 0)
 		wantErr(t, "send", a.Send(t.Context(), c.Name(), text("x")), groups.ErrUnknownChannel)
 	})
-}
-
-// version answers INFO as a server of that version would.
-type version string
-
-func (v version) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (v version) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		if s, ok := cmd.(*redis.StringCmd); ok && cmd.Name() == "info" {
-			s.SetVal("# Server\r\nredis_version:" + string(v) + "\r\nredis_mode:standalone\r\n")
-			return nil
-		}
-		return next(ctx, cmd)
-	}
-}
-
-func (v version) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func TestServerVersion(t *testing.T) {
-	s := redistest.Mini(t)
-	for v, ok := range map[version]bool{
-		"2.8.24": false, "5.0.14": false, "6.2.99": false, "nonsense": false,
-		"7.0.0": true, "7.4.1": true, "8.0.0": true, "10.0.0": true, "255.255.255": true,
-	} {
-		client := s.NewClient(t)
-		client.AddHook(v)
-		l, err := groups.New(t.Context(), client, nil)
-		if ok != (err == nil) || !ok && !errors.Is(err, luascripts.ErrServer) {
-			t.Errorf("%s: %v", v, err)
-		}
-		if errors.Is(err, groups.ErrUnavailable) {
-			t.Errorf("%s: %v", v, err)
-		}
-		if err == nil {
-			if err := l.Close(t.Context()); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}
-
-func TestRingIsRefused(t *testing.T) {
-	s := redistest.Mini(t)
-	ring := redis.NewRing(&redis.RingOptions{
-		Addrs: map[string]string{"one": s.Addrs[0]},
-		NewClient: func(o *redis.Options) *redis.Client {
-			o.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }
-			return redis.NewClient(o)
-		},
-	})
-	defer ring.Close()
-	_, err := groups.New(t.Context(), ring, nil)
-	wantErr(t, "ring", err, luascripts.ErrServer)
 }

@@ -30,6 +30,12 @@ type Options struct {
 	// prefixes do not know of each other. Defaults to "presence".
 	Prefix string
 
+	// Shards is how many self-contained parts the data is in, which a cluster
+	// spreads over its masters: a power of two up to 1,024. It is recorded in
+	// Redis at the first start, and a node with another number is refused.
+	// Defaults to 16 on a cluster, else to 1.
+	Shards int
+
 	// NodeID names this process in the fleet: up to 64 letters, digits, "-",
 	// "_" and ".". It must be new at every start: channels are named by it, and
 	// one of an earlier process may still be in a room. Defaults to 16 random
@@ -130,7 +136,10 @@ func (o *Options) validate() error {
 	case o.Linger < 0:
 		return invalid("Linger", o.Linger, "negative")
 	}
-	return nil
+	if o.Shards == 0 {
+		return nil
+	}
+	return luascripts.CheckShards(o.Shards)
 }
 
 // InvalidError tells which argument or option was refused, before Redis was

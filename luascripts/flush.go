@@ -2,37 +2,40 @@ package luascripts
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/internal/hashslot"
 )
 
 // Flush deletes all that is under the prefix, and nothing that is under a longer
 // one, a thousand keys at a time. It is for tests: nodes that are alive add again
 // what they hold.
 func (s *Store) Flush(ctx context.Context) error {
-	for shard := range s.shards {
-		pattern := literal(s.prefix) + ":{" + strconv.Itoa(shard) + "}:*"
-		err := s.onMasters(ctx, func(ctx context.Context, master redis.Cmdable) error {
-			return s.flush(ctx, master, pattern)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.onMasters(ctx, func(ctx context.Context, master redis.Cmdable) error {
+		return s.flush(ctx, master)
+	})
 }
 
-func (s *Store) flush(ctx context.Context, master redis.Cmdable, pattern string) error {
+func (s *Store) flush(ctx context.Context, master redis.Cmdable) error {
+	pattern := literal(s.prefix) + ":{*}:*" // whatever the number of shards was
 	var cursor uint64
 	for {
 		keys, next, err := master.Scan(ctx, cursor, pattern, 1000).Result()
 		if err != nil {
 			return err
 		}
+		pipe := s.client.Pipeline() // which follows a slot that moves
+		bySlot := make(map[int][]string)
+		for _, key := range keys {
+			bySlot[hashslot.Of(key)] = append(bySlot[hashslot.Of(key)], key)
+		}
+		for _, keys := range bySlot {
+			pipe.Unlink(ctx, keys...)
+		}
 		if len(keys) > 0 {
-			if err := s.client.Unlink(ctx, keys...).Err(); err != nil { // of one shard, so of one slot
+			if _, err := pipe.Exec(ctx); err != nil {
 				return err
 			}
 		}
@@ -43,6 +46,8 @@ func (s *Store) flush(ctx context.Context, master redis.Cmdable, pattern string)
 	}
 }
 
+// onMasters calls f with each server that has a part of the data, on a cluster
+// at the same time: what names no key would else go to any one of them.
 func (s *Store) onMasters(ctx context.Context, f func(context.Context, redis.Cmdable) error) error {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rollcall-go/rollcall/internal/hashslot"
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
@@ -33,8 +34,8 @@ func TestNewKeys(t *testing.T) {
 func all(k luascripts.Keys, name string) []string {
 	shard := k.Shard(name)
 	return []string{
-		k.Room(name), k.RoomUsers(name), k.Inbox(name), k.Rooms(shard), k.Empty(shard), k.Nodes(shard), k.Meta(shard),
-		k.Node(shard, name), k.Presences(shard, name), k.Index(shard, name),
+		k.Room(name), k.RoomUsers(name), k.Inbox(name), k.Rooms(shard), k.Empty(shard), k.Nodes(shard), k.Meta(shard), k.Sweep(shard),
+		k.Node(shard, name), k.Presences(shard, name), k.Index(shard, name), k.Pulse(shard, name),
 	}
 }
 
@@ -45,15 +46,15 @@ func TestKeysStayAsTheyAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"p:{3}:room:lobby", "p:{3}:users:lobby", "p:{3}:inbox:lobby", "p:{3}:rooms", "p:{3}:empty", "p:{3}:nodes",
-		"p:{3}:meta", "p:{3}:node:lobby", "p:{3}:presences:lobby", "p:{3}:index:lobby",
+		"p:{cgr}:room:lobby", "p:{cgr}:users:lobby", "p:{cgr}:inbox:lobby", "p:{cgr}:rooms", "p:{cgr}:empty", "p:{cgr}:nodes", "p:{cgr}:meta", "p:{cgr}:sweep",
+		"p:{cgr}:node:lobby", "p:{cgr}:presences:lobby", "p:{cgr}:index:lobby", "p:{cgr}:pulse:lobby",
 	}
 	if got := all(k, "lobby"); !slices.Equal(got, want) {
 		t.Fatalf("%q", got)
 	}
 }
 
-// Redis hashes what is between the first { and the first } after it.
+// Braces in a name must not lead its keys out of the shard.
 func TestKeysOfAShardShareASlot(t *testing.T) {
 	k, err := luascripts.NewKeys("p", 8)
 	if err != nil {
@@ -63,12 +64,11 @@ func TestKeysOfAShardShareASlot(t *testing.T) {
 	for _, name := range hostile {
 		shard := k.Shard(name)
 		for i, key := range all(k, name) {
-			_, rest, _ := strings.Cut(key, "{")
-			if tag, _, _ := strings.Cut(rest, "}"); tag != fmt.Sprint(shard) {
-				t.Errorf("%q: tag %q, shard %d", key, tag, shard)
+			if got, want := hashslot.Of(key), hashslot.Of(k.Meta(shard)); got != want {
+				t.Errorf("%q: slot %d, the shard's is %d", key, got, want)
 			}
 			what := fmt.Sprintf("%d of %q", i, name)
-			if i >= 3 && i <= 6 {
+			if i >= 3 && i <= 7 {
 				what = fmt.Sprintf("%d of shard %d", i, shard)
 			}
 			if other, ok := seen[key]; ok && other != what {

@@ -2,32 +2,85 @@ package luascripts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Healing is the field of Meta that is there while not all nodes may have added
 // again what they hold, after data was lost.
 const Healing = "healing"
 
-// Check returns ErrMismatch where the data in Redis was written by another
-// version or with another number of shards, for those that do not Register.
-// Where nothing was written yet, anything fits.
-func (s *Store) Check(ctx context.Context) error {
-	for shard := range s.Shards() {
-		meta, err := s.client.HMGet(ctx, s.Meta(shard), "schema", "shards", "remember").Result()
-		if err != nil {
+// DefaultShards is the number of shards where none is given or recorded: 16 on a
+// cluster, else 1, with which a leave-all is one step.
+func DefaultShards(client redis.UniversalClient) int {
+	if _, ok := client.(*redis.ClusterClient); ok {
+		return 16
+	}
+	return 1
+}
+
+// Adopt gives the Store the number of shards that is recorded in Redis, if there
+// is any. It must not be in use yet.
+func (s *Store) Adopt(ctx context.Context) error {
+	text, err := s.client.HGet(ctx, s.Meta(0), "shards").Result() // the same key for every number
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil
+	case err != nil:
+		return err
+	}
+	shards, _ := strconv.Atoi(text)
+	keys, err := NewKeys(s.prefix, shards)
+	if err != nil {
+		return fmt.Errorf("%w: %q is recorded: %w", ErrMismatch, text, err)
+	}
+	s.Keys = keys
+	return nil
+}
+
+// Claim records the schema and the number of shards, for those that do not
+// Register, where nothing is recorded; else it is Check.
+func (s *Store) Claim(ctx context.Context) error {
+	recorded, err := s.client.Exists(ctx, s.Meta(0)).Result()
+	if err != nil {
+		return err
+	}
+	if recorded == 0 {
+		pipe := s.client.Pipeline()
+		pipe.HSetNX(ctx, s.Meta(0), "schema", SchemaVersion)
+		pipe.HSetNX(ctx, s.Meta(0), "shards", s.Shards())
+		if _, err := pipe.Exec(ctx); err != nil {
 			return err
 		}
-		if schema, ok := meta[0].(string); ok && schema != strconv.Itoa(SchemaVersion) {
+	}
+	return s.Check(ctx)
+}
+
+// Check returns ErrMismatch where the data in Redis was written by another
+// version or with another number of shards. Where nothing was written yet,
+// anything fits.
+func (s *Store) Check(ctx context.Context) error {
+	pipe := s.client.Pipeline()
+	metas := make([]*redis.SliceCmd, s.Shards())
+	for shard := range metas {
+		metas[shard] = pipe.HMGet(ctx, s.Meta(shard), "schema", "shards", "remember")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	for _, meta := range metas {
+		if schema, ok := meta.Val()[0].(string); ok && schema != strconv.Itoa(SchemaVersion) {
 			return schemaMismatch(schema)
 		}
-		if shards, ok := meta[1].(string); ok && shards != strconv.Itoa(s.Shards()) {
+		if shards, ok := meta.Val()[1].(string); ok && shards != strconv.Itoa(s.Shards()) {
 			return s.shardsMismatch(shards)
 		}
-		s.remember.Store(milliseconds(meta[2]).Milliseconds())
 	}
+	s.remember.Store(milliseconds(metas[0].Val()[2]).Milliseconds())
 	return nil
 }
 

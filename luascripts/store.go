@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -24,46 +23,39 @@ type Store struct {
 	client  redis.UniversalClient
 	scripts scripts
 	fake    bool // the server is miniredis
+	sharded bool // it is a cluster
 	publish string
 
 	remember atomic.Int64 // ms for which users who went are remembered, 0 for none
 }
 
-// Open asks the server for its version, and returns its Store.
+// Open asks the servers what they are, and returns their Store. It returns
+// ErrServer where rollcall cannot use them.
 func Open(ctx context.Context, client redis.UniversalClient, keys Keys) (*Store, error) {
-	switch client.(type) {
-	case *redis.Ring:
+	if _, ok := client.(*redis.Ring); ok {
 		return nil, fmt.Errorf("%w: a redis.Ring is no single source of truth, use one Redis or a cluster", ErrServer)
 	}
-	info, err := client.Info(ctx).Result()
+	s := &Store{Keys: keys, client: client, scripts: newScripts(), publish: "PUBLISH"}
+	_, s.sharded = client.(*redis.ClusterClient)
+	var mu sync.Mutex
+	err := s.onMasters(ctx, func(ctx context.Context, server redis.Cmdable) error {
+		info, err := server.Info(ctx).Result()
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		s.fake = field(info, "redis_version") == "" // miniredis tells none
+		return s.suits(info)
+	})
 	if err != nil {
-		return nil, err
+		return nil, notServed(err)
 	}
-	version := field(info, "redis_version")
-	if major, _ := strconv.Atoi(strings.SplitN(version, ".", 2)[0]); version != "" && major < 7 {
-		return nil, fmt.Errorf("%w: version %s, rollcall needs 7.0 or newer", ErrServer, version)
-	}
-	return &Store{
-		Keys:    keys,
-		client:  client,
-		scripts: newScripts(),
-		fake:    version == "", // miniredis tells none
-		publish: "PUBLISH",
-	}, nil
+	return s, nil
 }
 
 // Client is the client that the Store was opened with.
 func (s *Store) Client() redis.UniversalClient { return s.client }
-
-// field returns the value of a line "name:value" of INFO, or "".
-func field(info, name string) string {
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
-}
 
 // Publish queues a frame for a topic in a pipeline. It is sent at most once: a
 // client that retries what may have arrived would repeat it.

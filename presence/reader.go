@@ -28,19 +28,25 @@ type ReaderOptions struct {
 	// Prefix begins every key in Redis. Defaults to groups.DefaultPrefix.
 	Prefix string
 
+	// Shards is how many parts the data is in. Defaults to the number that is
+	// recorded in Redis, and where none is yet to that of a groups.Layer.
+	Shards int
+
 	// Keys open the infos of presences, as groups.Options.Keys do. Who needs
 	// no infos needs no keys: see Presence.Unopened. Defaults to none.
 	Keys [][]byte
 }
 
 // NewReader returns a Reader. It refuses a server that rollcall cannot use, and
-// data that another version wrote. nil options mean defaults.
+// data that another version wrote, or with another number of shards. nil options
+// mean defaults.
 func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOptions) (*Reader, error) {
 	var o ReaderOptions
 	if opts != nil {
 		o = *opts
 	}
-	names, err := luascripts.NewKeys(cmp.Or(o.Prefix, groups.DefaultPrefix), 1)
+	shards := cmp.Or(o.Shards, luascripts.DefaultShards(client))
+	names, err := luascripts.NewKeys(cmp.Or(o.Prefix, groups.DefaultPrefix), shards)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +58,13 @@ func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOp
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	if err := store.Check(ctx); err != nil {
+	if o.Shards == 0 {
+		err = store.Adopt(ctx)
+	}
+	if err == nil {
+		err = store.Check(ctx)
+	}
+	if err != nil {
 		return nil, unavailable(err)
 	}
 	return &Reader{store: store, sealer: sealer}, nil

@@ -83,7 +83,7 @@ func TestDataOfAnotherKindIsNotTouched(t *testing.T) {
 		f := newFleet(t, s, "")
 		f.add("lobby", "ana", time.Hour)
 		meta, client := f.Store().Meta(0), f.Store().Client()
-		for field, value := range map[string]string{"schema": "99", "shards": "4"} {
+		for field, value := range map[string]string{"schema": "99", "shards": "12"} {
 			was := client.HGet(t.Context(), meta, field).Val()
 			if err := client.HSet(t.Context(), meta, field, value).Err(); err != nil {
 				t.Fatal(err)

@@ -109,7 +109,7 @@ func (f *fleet) add(room, user string, ago time.Duration) {
 		f.t.Fatal(err)
 	}
 	_, short, _ := groups.SplitChannel(c.Name())
-	err = client.ZAdd(f.t.Context(), f.Store().Presences(0, f.layer.NodeID()),
+	err = client.ZAdd(f.t.Context(), f.Store().Presences(f.Store().Shard(room), f.layer.NodeID()),
 		redis.Z{Score: float64(now.Add(-ago).UnixMilli()), Member: short}).Err()
 	if err != nil {
 		f.t.Fatal(err)
