@@ -31,7 +31,7 @@ type Layer struct {
 
 	counter  atomic.Uint64
 	stats    stats
-	inbox    *bus.Subscription
+	pulses   []Pulse // by shard
 	requests *requests
 	done     chan struct{} // closed by Close
 
@@ -75,12 +75,29 @@ func New(ctx context.Context, client redis.UniversalClient, opts *Options) (*Lay
 		done:     make(chan struct{}),
 	}
 	l.respondToGroups()
-	l.inbox = l.bus.Subscribe(store.Inbox(o.NodeID), (*inbox)(l))
-	if err := l.inbox.Wait(ctx); err != nil {
+	if err := l.subscribe(ctx); err != nil {
 		l.bus.Close()
 		return nil, unavailable(err)
 	}
 	return l, nil
+}
+
+// subscribe makes the node hear its own topics.
+func (l *Layer) subscribe(ctx context.Context) error {
+	inbox := l.bus.Subscribe(l.store.Inbox(l.opts.NodeID), (*inbox)(l))
+	for shard := range l.store.Shards() {
+		topic := l.store.Pulse(shard, l.opts.NodeID)
+		l.pulses = append(l.pulses, Pulse{topic: topic, sub: l.bus.Subscribe(topic, silence{})})
+	}
+	if err := inbox.Wait(ctx); err != nil {
+		return err
+	}
+	for _, p := range l.pulses {
+		if err := p.sub.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // NodeID is the name of this process in the fleet.
@@ -192,7 +209,7 @@ func (l *Layer) GroupSend(ctx context.Context, groupName string, m Message) erro
 	if err := l.checkMessage(m); err != nil {
 		return err
 	}
-	_, err := l.out.publish(ctx, l.store.Room(groupName), encodeMessage(m))
+	_, err := l.out.publish(ctx, l.store.Shard(groupName), l.store.Room(groupName), encodeMessage(m))
 	return err
 }
 
@@ -215,14 +232,19 @@ func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
 		m.Payload = bytes.Clone(m.Payload) // the caller may use its buffer again
 		return c.deliver(&m)
 	}
-	heard, err := l.out.publish(ctx, l.store.Inbox(node), encodeDirect(short, m))
+	heard, err := l.tell(ctx, node, encodeDirect(short, m))
 	if err == nil && heard == 0 {
 		return fmt.Errorf("%w: %q, its node is gone", ErrUnknownChannel, channel)
 	}
 	return err
 }
 
-// Close closes the channels of this node and its connection. It waits, up to
+// tell sends a frame to a node, and returns 0 where there is no such node.
+func (l *Layer) tell(ctx context.Context, node, frame string) (heard int64, err error) {
+	return l.out.publish(ctx, l.store.Shard(node), l.store.Inbox(node), frame)
+}
+
+// Close closes the channels of this node and its connections. It waits, up to
 // the context's end, for what is being sent.
 func (l *Layer) Close(ctx context.Context) error {
 	l.mu.Lock()

@@ -12,7 +12,7 @@ import (
 )
 
 func TestGroupAcrossNodes(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a, b, c := newLayer(t, s), newLayer(t, s), newLayer(t, s)
 		a1, a2 := newChannel(t, a, "lobby", "other"), newChannel(t, a, "lobby")
 		b1, b2 := newChannel(t, b, "lobby"), newChannel(t, b, "other")
@@ -40,7 +40,7 @@ func TestGroupAcrossNodes(t *testing.T) {
 }
 
 func TestAddTwiceDeliversOnce(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		l := newLayer(t, s, func(o *groups.Options) { o.Linger = time.Millisecond })
 		c := newChannel(t, l, "g", "g", "mark")
 		groupSend(t, l, "g", "once")
@@ -61,7 +61,7 @@ func TestAddTwiceDeliversOnce(t *testing.T) {
 }
 
 func TestSendAcrossNodes(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newLayer(t, s), newLayer(t, s)
 		ca, cb, other := newChannel(t, a), newChannel(t, b), newChannel(t, b)
 		send(t, a, cb, "remote", "remote 2")
@@ -97,7 +97,7 @@ func TestLocalSendCopiesThePayload(t *testing.T) {
 
 func TestMessagesOfOneSenderStayInOrder(t *testing.T) {
 	const senders, each = 4, 300
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		wide := func(o *groups.Options) { o.Capacity = senders * each }
 		a, b := newLayer(t, s, wide), newLayer(t, s, wide)
 		ca, cb := newChannel(t, a, "g"), newChannel(t, b, "g")
@@ -158,7 +158,7 @@ func TestMessageRoundTrip(t *testing.T) {
 }
 
 func TestPrefixesAreApart(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a := newLayer(t, s)
 		b := newLayer(t, s, func(o *groups.Options) { o.Prefix = "another" })
 		ca, cb := newChannel(t, a, "g"), newChannel(t, b, "g")
@@ -171,7 +171,7 @@ func TestPrefixesAreApart(t *testing.T) {
 }
 
 func TestClosedLayer(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		ctx := t.Context()
 		l, other := newLayer(t, s), newLayer(t, s)
 		c := newChannel(t, l, "g")

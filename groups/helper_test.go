@@ -98,9 +98,9 @@ func subscribers(t testing.TB, s *redistest.Server, topic string, want int64) {
 	t.Helper()
 	client := s.NewClient(t)
 	redistest.Eventually(t, patience, func() error {
-		n, err := client.PubSubNumSub(t.Context(), topic).Result()
-		if err == nil && n[topic] != want {
-			err = fmt.Errorf("%d subscribers of %s, want %d", n[topic], topic, want)
+		n, err := redistest.Subscribers(t.Context(), client, topic)
+		if err == nil && n != want {
+			err = fmt.Errorf("%d subscribers of %s, want %d", n, topic, want)
 		}
 		return err
 	})

@@ -18,11 +18,11 @@ const (
 )
 
 // publisher sends frames, sealed where there are keys: at once when idle, in a
-// pipeline when busy.
+// pipeline when busy. A shard that is away does not hold up the others.
 type publisher struct {
 	store  *luascripts.Store
 	sealer *seal.Sealer
-	queue  *commit.Queue[*outgoing]
+	queues []*commit.Queue[*outgoing] // by shard
 
 	mu     sync.RWMutex
 	closed bool
@@ -38,12 +38,16 @@ type outgoing struct {
 
 func newPublisher(store *luascripts.Store, sealer *seal.Sealer) *publisher {
 	p := &publisher{store: store, sealer: sealer}
-	p.queue = commit.NewQueue(func(pending []*outgoing) int { return min(len(pending), maxPublish) }, p.flush)
+	for range store.Shards() {
+		take := func(pending []*outgoing) int { return min(len(pending), maxPublish) }
+		p.queues = append(p.queues, commit.NewQueue(take, p.flush))
+	}
 	return p
 }
 
-// publish returns how many nodes heard the frame.
-func (p *publisher) publish(ctx context.Context, topic, frame string) (heard int64, err error) {
+// publish sends a frame to a topic of a shard, and returns how many nodes heard
+// it.
+func (p *publisher) publish(ctx context.Context, shard int, topic, frame string) (heard int64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, unavailable(err)
 	}
@@ -53,7 +57,7 @@ func (p *publisher) publish(ctx context.Context, topic, frame string) (heard int
 		p.mu.RUnlock()
 		return 0, ErrClosed
 	}
-	p.queue.Push(o)
+	p.queues[shard].Push(o)
 	p.mu.RUnlock()
 	select {
 	case err := <-o.done:
@@ -92,7 +96,9 @@ func (p *publisher) close(ctx context.Context) error {
 	p.mu.Unlock()
 	idle := make(chan struct{})
 	go func() {
-		p.queue.Wait()
+		for _, q := range p.queues {
+			q.Wait()
+		}
 		close(idle)
 	}()
 	select {

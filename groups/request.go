@@ -112,7 +112,7 @@ func (l *Layer) AskNode(ctx context.Context, node, op string, body, reply any) e
 	if err != nil {
 		return err
 	}
-	heard, err := l.out.publish(ctx, l.store.Inbox(node), encodePeer(kindRequest, frame))
+	heard, err := l.tell(ctx, node, encodePeer(kindRequest, frame))
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (l *Layer) serve(q request) {
 		}
 		frame, err := json.Marshal(a)
 		if err == nil {
-			_, err = l.out.publish(ctx, l.store.Inbox(q.From), encodePeer(kindAnswer, frame))
+			_, err = l.tell(ctx, q.From, encodePeer(kindAnswer, frame))
 		}
 		if err != nil {
 			l.log.Warn("request not answered", zap.String("op", q.Op), zap.String("from", q.From), zap.Error(err))

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/internal/seal"
 )
@@ -43,24 +45,9 @@ func enter(t *testing.T, l *Layer, group string) *Channel {
 }
 
 // wiretap hears what a topic carries.
-func wiretap(t *testing.T, s *redistest.Server, topic string) <-chan string {
+func wiretap(t *testing.T, s *redistest.Server, topic string) <-chan *redis.Message {
 	t.Helper()
-	ps := s.NewClient(t).Subscribe(t.Context(), topic)
-	t.Cleanup(func() { ps.Close() })
-	if _, err := ps.Receive(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	frames := make(chan string, 10)
-	go func() {
-		for {
-			m, err := ps.ReceiveMessage(context.Background())
-			if err != nil {
-				return
-			}
-			frames <- m.Payload
-		}
-	}()
-	return frames
+	return redistest.Subscribe(t, s.NewClient(t), topic)
 }
 
 func unopened(t *testing.T, l *Layer, want uint64) {
@@ -74,7 +61,7 @@ func unopened(t *testing.T, l *Layer, want uint64) {
 }
 
 func TestSealedOnTheBus(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newSealed(t, s, testKey('a')), newSealed(t, s, testKey('a'))
 		ca, cb := enter(t, a, "lobby"), enter(t, b, "lobby")
 		secret := Message{Type: "a.secret.type", Payload: []byte("a secret payload")}
@@ -87,7 +74,7 @@ func TestSealedOnTheBus(t *testing.T) {
 			if err := send(); err != nil {
 				t.Fatal(err)
 			}
-			if frame := []byte(<-tap); frame[1] != kindSealed || bytes.Contains(frame, []byte("secret")) {
+			if frame := []byte((<-tap).Payload); frame[1] != kindSealed || bytes.Contains(frame, []byte("secret")) {
 				t.Errorf("on %s: %q", topic, frame)
 			}
 		}
@@ -101,7 +88,7 @@ func TestSealedOnTheBus(t *testing.T) {
 		if err := a.GroupAdd(t.Context(), "secret", cb.Name()); err != nil {
 			t.Fatal(err)
 		}
-		if frame := []byte(<-tap); frame[1] != kindSealed || bytes.Contains(frame, []byte("secret")) {
+		if frame := []byte((<-tap).Payload); frame[1] != kindSealed || bytes.Contains(frame, []byte("secret")) {
 			t.Errorf("request %q", frame)
 		}
 		unopened(t, a, 0)
@@ -110,7 +97,7 @@ func TestSealedOnTheBus(t *testing.T) {
 }
 
 func TestFramesThatDoNotOpen(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newSealed(t, s, testKey('a')), newSealed(t, s, testKey('b'))
 		clear := newSealed(t, s)
 		members := map[*Layer]*Channel{}
@@ -143,7 +130,7 @@ func TestFramesThatDoNotOpen(t *testing.T) {
 }
 
 func TestReplayElsewhere(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a := newSealed(t, s, testKey('a'))
 		lobby, other := enter(t, a, "lobby"), enter(t, a, "other")
 		tap := wiretap(t, s, a.store.Room("lobby"))
@@ -153,11 +140,11 @@ func TestReplayElsewhere(t *testing.T) {
 		if _, err := lobby.Receive(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		frame := []byte(<-tap)
+		frame := []byte((<-tap).Payload)
 		client := s.NewClient(t)
 		publish := func(topic string, frame []byte) {
 			t.Helper()
-			if err := client.Publish(t.Context(), topic, frame).Err(); err != nil {
+			if _, err := redistest.Publish(t.Context(), client, topic, string(frame)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -36,7 +36,9 @@ func Open(ctx context.Context, client redis.UniversalClient, keys Keys) (*Store,
 		return nil, fmt.Errorf("%w: a redis.Ring is no single source of truth, use one Redis or a cluster", ErrServer)
 	}
 	s := &Store{Keys: keys, client: client, scripts: newScripts(), publish: "PUBLISH"}
-	_, s.sharded = client.(*redis.ClusterClient)
+	if _, s.sharded = client.(*redis.ClusterClient); s.sharded {
+		s.publish = "SPUBLISH"
+	}
 	var mu sync.Mutex
 	err := s.onMasters(ctx, func(ctx context.Context, server redis.Cmdable) error {
 		info, err := server.Info(ctx).Result()

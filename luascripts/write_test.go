@@ -1,10 +1,11 @@
 package luascripts_test
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -293,24 +294,19 @@ func (w *world) listen(rooms ...string) func([]luascripts.RoomEvent) {
 	for _, room := range rooms {
 		topics = append(topics, w.Room(room))
 	}
-	sub := w.c.Subscribe(w.ctx, topics...)
-	w.t.Cleanup(func() { _ = sub.Close() })
-	for range topics {
-		_, err := sub.Receive(w.ctx)
-		w.must(err)
-	}
+	messages := redistest.Subscribe(w.t, w.c, topics...)
 	return func(want []luascripts.RoomEvent) {
 		w.t.Helper()
-		w.must(w.c.Publish(w.ctx, end, "").Err())
-		ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
-		defer cancel()
+		_, err := redistest.Publish(w.ctx, w.c, end, "")
+		w.must(err)
 		var got []luascripts.RoomEvent
-		// Nodes of a cluster pass messages on each at its own pace, so there the
-		// end may come before the events.
+		// Topics of different shards are not in order.
 		for ended := false; !ended || len(got) < len(want); {
-			msg, err := sub.ReceiveMessage(ctx)
-			if err != nil {
-				w.t.Fatalf("%v: published\n %+v\nreturned\n %+v", err, got, want)
+			var msg *redis.Message
+			select {
+			case msg = <-messages:
+			case <-time.After(30 * time.Second):
+				w.t.Fatalf("published\n %+v\nreturned\n %+v", got, want)
 			}
 			if msg.Channel == end {
 				ended = true

@@ -1,14 +1,16 @@
 // Package bus keeps a node's subscriptions to topics of Redis pub/sub alive.
 //
-// All topics share one connection. Subscriptions are sent in batches, confirmed
-// before they are relied on, and made again when the connection was lost; the
-// listener of a topic then hears of the gap.
+// On a single Redis all topics share one connection. On a cluster they are those
+// of sharded pub/sub: the topics of a slot are a lane, and there is a connection
+// to each master that serves some of the lanes. Subscriptions are sent in
+// batches, confirmed before they are relied on, and made again where the
+// connection was lost or the slot has moved; the listener of a topic then hears
+// of the gap.
 package bus
 
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -19,8 +21,8 @@ import (
 // ErrClosed is returned once the Bus was closed.
 var ErrClosed = errors.New("rollcall: closed")
 
-// Listener hears a topic. Its methods are called one at a time, and hold up all
-// other topics while they run.
+// Listener hears one topic. Its methods are called one at a time, and hold up
+// the other topics of the connection while they run.
 type Listener interface {
 	// Frame is called with each message of the topic.
 	Frame(data string)
@@ -37,19 +39,21 @@ type Options struct {
 
 // Bus is safe for concurrent use.
 type Bus struct {
-	client redis.UniversalClient
-	opts   Options
+	opts  Options
+	route route
 
 	mu      sync.RWMutex
-	topics  map[string]*topic
-	joining []*topic  // not sent yet
-	leaving []leaving // in the order of their deadlines
-	closed  bool
+	lanes   map[int]*lane
+	conns   map[string]*conn // by the address of the server
+	pauses  map[string]pause // the same, of servers that could not be reached
+	last    uint64           // id of the last connection
+	leaving []leaving        // in the order of their deadlines
+	checkAt time.Time        // when to compare the lanes with the owners of their slots
 
 	dirty chan struct{}
 	stop  context.CancelFunc
 	ctx   context.Context
-	done  chan struct{}
+	work  sync.WaitGroup
 }
 
 // leaving is a topic that was given up. Where the topic has another deadline, it
@@ -59,15 +63,19 @@ type leaving struct {
 	deadline time.Time
 }
 
-// topic is what the Bus wants of one topic, and how far it is with it.
+// topic is what the Bus wants of one topic, and how far it is with it. All but
+// hearing is guarded by the Bus's mu, and hearing is locked before that.
 type topic struct {
 	name     string
+	lane     *lane
 	listener Listener // nil: nobody listens, it lingers
 	deadline time.Time
-	sent     bool          // SUBSCRIBE has gone out on this connection
-	ready    chan struct{} // closed while the current connection has confirmed it, and once it is gone
+	asked    *command      // what subscribes to it on the lane's connection; nil: nothing yet
+	ready    chan struct{} // closed while that connection has confirmed it, and once it is gone
 	gap      bool          // an earlier connection had it
 	gone     bool          // given up for good
+
+	hearing sync.Mutex // held while the listener is called
 }
 
 func (t *topic) confirmed() bool {
@@ -82,24 +90,22 @@ func (t *topic) confirmed() bool {
 // New returns a running Bus. The caller closes it.
 func New(client redis.UniversalClient, opts Options) *Bus {
 	b := &Bus{
-		client: client,
 		opts:   opts,
-		topics: make(map[string]*topic),
+		route:  newRoute(client),
+		lanes:  make(map[int]*lane),
+		conns:  make(map[string]*conn),
+		pauses: make(map[string]pause),
 		dirty:  make(chan struct{}, 1),
-		done:   make(chan struct{}),
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	go b.run()
+	b.work.Go(b.run)
 	return b
 }
 
-// Close ends the connection and waits until it has.
+// Close ends the connections and waits until they have.
 func (b *Bus) Close() {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
 	b.stop()
-	<-b.done
+	b.work.Wait()
 }
 
 // Subscription is a Listener's hold on a topic.
@@ -110,14 +116,23 @@ type Subscription struct {
 
 // Subscribe makes l the listener of a topic, which has no other.
 func (b *Bus) Subscribe(name string, l Listener) *Subscription {
+	slot := b.route.slot(name)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := b.topics[name]
+	ln := b.lanes[slot]
+	if ln == nil {
+		ln = &lane{slot: slot, key: name, topics: make(map[string]*topic)}
+		b.lanes[slot] = ln
+	}
+	t := ln.topics[name]
 	if t == nil {
-		t = &topic{name: name, ready: make(chan struct{})}
-		b.topics[name] = t
-		b.joining = append(b.joining, t)
-		b.wake()
+		t = &topic{name: name, lane: ln, ready: make(chan struct{})}
+		ln.topics[name] = t
+		if ln.conn != nil {
+			ln.conn.subscribe(t)
+		} else {
+			b.wake()
+		}
 	}
 	t.listener = l
 	return &Subscription{bus: b, topic: t}
@@ -158,34 +173,48 @@ func (s *Subscription) Close() {
 	}
 }
 
-// wake tells the connection that there is something to send.
+// Connection returns the number of the connection that has confirmed the
+// subscription, 0 while none has.
+func (s *Subscription) Connection() uint64 {
+	s.bus.mu.RLock()
+	defer s.bus.mu.RUnlock()
+	return s.topic.connection()
+}
+
+// Doubt tells that the server which should have the subscription does not,
+// though that connection had confirmed it: it may have lost its role, say, and
+// still answer. Unless another connection has confirmed it since, the topic is
+// subscribed anew: on a new connection to a single server, and on a cluster, with
+// the others of its lane, by what the cluster says then.
+func (s *Subscription) Doubt(connection uint64) {
+	b := s.bus
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if connection == 0 || s.topic.connection() != connection {
+		return
+	}
+	c := s.topic.lane.conn
+	if !b.route.sharded() {
+		b.drop(c, errDeaf)
+		return
+	}
+	c.doubtedAt = time.Now()
+	b.detach(s.topic.lane)
+	b.route.refresh()
+	b.checkAt = c.doubtedAt.Add(lookAgain)
+}
+
+func (t *topic) connection() uint64 {
+	if t.gone || !t.confirmed() {
+		return 0
+	}
+	return t.lane.conn.id
+}
+
+// wake tells run that there is something to do.
 func (b *Bus) wake() {
 	select {
 	case b.dirty <- struct{}{}:
 	default:
-	}
-}
-
-// run keeps a connection until the Bus is closed.
-func (b *Bus) run() {
-	defer close(b.done)
-	const shortest, longest = 20 * time.Millisecond, 2 * time.Second
-	pause := shortest
-	for b.ctx.Err() == nil {
-		heard, err := b.connect()
-		if b.ctx.Err() != nil {
-			return
-		}
-		b.opts.Logger.Warn("subscriber connection lost", zap.Error(err))
-		if heard {
-			pause = shortest
-		}
-		timer := time.NewTimer(pause/2 + rand.N(pause/2)) // jitter: nodes of a fleet lose theirs together
-		select {
-		case <-timer.C:
-		case <-b.ctx.Done():
-			timer.Stop()
-		}
-		pause = min(2*pause, longest)
 	}
 }

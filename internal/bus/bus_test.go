@@ -83,7 +83,7 @@ func await(t testing.TB, e *ear, n int) (last string) {
 
 func publish(t testing.TB, client redis.UniversalClient, topic, data string, heard int64) {
 	t.Helper()
-	n, err := client.Publish(t.Context(), topic, data).Result()
+	n, err := redistest.Publish(t.Context(), client, topic, data)
 	if err != nil || n != heard {
 		t.Fatalf("publish on %s: %d heard it, want %d, %v", topic, n, heard, err)
 	}
@@ -91,15 +91,15 @@ func publish(t testing.TB, client redis.UniversalClient, topic, data string, hea
 
 func numSub(t testing.TB, client redis.UniversalClient, topic string) int64 {
 	t.Helper()
-	n, err := client.PubSubNumSub(t.Context(), topic).Result()
+	n, err := redistest.Subscribers(t.Context(), client, topic)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n[topic]
+	return n
 }
 
 func TestWaitMeansSubscribed(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		b := newBus(t, client, time.Minute)
 		for i := range 50 {
@@ -166,7 +166,7 @@ func TestWaitEndsWhenTheTopicIsGivenUp(t *testing.T) {
 }
 
 func TestCloseEndsSubscriptions(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		b, e := newBus(t, client, time.Minute), &ear{}
 		wait(t, b.Subscribe("topic", e))
@@ -231,7 +231,7 @@ func TestManyTopicsInFewSubscribes(t *testing.T) {
 }
 
 func TestResubscribe(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		b, e := newBus(t, client, time.Minute), &ear{}
 		sub := b.Subscribe("topic", e)
@@ -251,7 +251,7 @@ func TestResubscribe(t *testing.T) {
 			wait(t, sub) // the gap is told before
 			redistest.Eventually(t, patience, func() error { return client.Ping(t.Context()).Err() })
 			data := fmt.Sprint("round ", round)
-			if err := client.Publish(t.Context(), "topic", data).Err(); err != nil {
+			if _, err := redistest.Publish(t.Context(), client, "topic", data); err != nil {
 				t.Fatal(err)
 			}
 			if got := await(t, e, round); got != data {
@@ -264,7 +264,7 @@ func TestResubscribe(t *testing.T) {
 // A connection that is open and dead is noticed after two silences; one that is
 // merely silent is kept.
 func TestFrozenServerIsLeft(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t, func(o *redis.UniversalOptions) { o.ReadTimeout = 100 * time.Millisecond })
 		lost := make(chan struct{}, 1)
 		core, _ := observer.New(zap.WarnLevel)
@@ -294,7 +294,10 @@ func TestFrozenServerIsLeft(t *testing.T) {
 			return nil
 		})
 		wait(t, sub)
-		redistest.Eventually(t, patience, func() error { return client.Publish(t.Context(), "topic", "x").Err() })
+		redistest.Eventually(t, patience, func() error {
+			_, err := redistest.Publish(t.Context(), client, "topic", "x")
+			return err
+		})
 		redistest.Eventually(t, patience, func() error {
 			if frames, _ := e.heard(); len(frames) == 0 {
 				return errors.New("nothing heard")

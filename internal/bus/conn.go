@@ -1,10 +1,14 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -13,169 +17,306 @@ import (
 // batch is how many topics one SUBSCRIBE names.
 const batch = 512
 
-var errSilent = errors.New("rollcall: subscriber connection is silent")
+var (
+	errSilent  = errors.New("rollcall: subscriber connection is silent")
+	errReplied = errors.New("rollcall: the server answered what it was not asked")
+	errDeaf    = errors.New("rollcall: the server does not have the subscriptions of the connection")
+	errUnused  = errors.New("rollcall: subscriber connection is not used any more")
+)
 
-// connect subscribes on a new connection and receives until it is lost. heard
-// tells whether anything came.
-func (b *Bus) connect() (heard bool, err error) {
-	ctx, cancel := context.WithCancel(b.ctx)
-	defer cancel()
-	ps := b.client.Subscribe(ctx)
-	closeOnce := sync.OnceFunc(func() { ps.Close() })
+// conn is one subscriber connection.
+type conn struct {
+	bus     *Bus
+	id      uint64
+	server  server
+	ps      *redis.PubSub
+	ctx     context.Context
+	end     context.CancelCauseFunc
+	dirty   chan struct{}
+	heardAt atomic.Int64 // when the last thing came, in ns; 0: nothing yet
+
+	// The Bus's mu guards these.
+	join, leave []*topic   // to be sent
+	sent        []*command // not answered yet, in full
+	doubtedAt   time.Time  // zero: it is not
+}
+
+// command is a SUBSCRIBE or an UNSUBSCRIBE. The server answers each topic of
+// one, in their order, before those of the next.
+type command struct {
+	subscribe bool
+	topics    []*topic
+	answered  int
+}
+
+// connect opens a connection in the background.
+func (b *Bus) connect(s server) *conn {
+	b.last++
+	c := &conn{bus: b, id: b.last, server: s, dirty: make(chan struct{}, 1)}
+	c.ctx, c.end = context.WithCancelCause(b.ctx)
+	b.conns[s.addr] = c
+	b.work.Go(func() { b.lost(c, c.serve()) })
+	return c
+}
+
+// subscribe has a topic subscribed.
+func (c *conn) subscribe(t *topic) {
+	c.join = append(c.join, t)
+	c.wake()
+}
+
+// unsubscribe undoes it.
+func (c *conn) unsubscribe(t *topic) {
+	c.leave = append(c.leave, t)
+	c.wake()
+}
+
+func (c *conn) wake() {
+	select {
+	case c.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// serve sends and receives until the connection is lost.
+func (c *conn) serve() error {
+	c.ps = c.server.client.Subscribe(c.ctx)
+	closeOnce := sync.OnceFunc(func() { c.ps.Close() })
 	defer closeOnce()
-	defer context.AfterFunc(ctx, closeOnce)() // a blocked read ends by Close only
-
-	b.reset()
+	defer context.AfterFunc(c.ctx, closeOnce)() // a blocked read ends by Close only
 	var writer sync.WaitGroup
-	writer.Go(func() {
-		if b.send(ctx, ps) != nil {
-			closeOnce()
-		}
-	})
 	defer writer.Wait()
-	defer cancel()
+	writer.Go(func() { c.end(c.write()) })
+	c.end(c.read())
+	return context.Cause(c.ctx)
+}
 
+// write sends what is to be sent.
+func (c *conn) write() error {
+	for {
+		for _, cmd := range c.take() {
+			if err := c.send(cmd); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-c.dirty:
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
+	}
+}
+
+func (c *conn) send(cmd *command) error {
+	names := make([]string, len(cmd.topics))
+	for i, t := range cmd.topics {
+		names[i] = t.name
+	}
+	switch sharded := c.bus.route.sharded(); {
+	case cmd.subscribe && sharded:
+		return c.ps.SSubscribe(c.ctx, names...)
+	case cmd.subscribe:
+		return c.ps.Subscribe(c.ctx, names...)
+	case sharded:
+		return c.ps.SUnsubscribe(c.ctx, names...)
+	default:
+		return c.ps.Unsubscribe(c.ctx, names...)
+	}
+}
+
+// take returns the commands for what is to be sent. A topic that was given up,
+// and taken up again, ends as subscribed: its second self was not asked for
+// before the first was given up.
+func (c *conn) take() []*command {
+	c.bus.mu.Lock()
+	defer c.bus.mu.Unlock()
+	cmds := commands(false, c.leave)
+	var wanted []*topic
+	for _, t := range c.join {
+		if !t.gone && t.lane.conn == c && t.asked == nil {
+			wanted = append(wanted, t)
+		}
+	}
+	for _, cmd := range commands(true, wanted) {
+		for _, t := range cmd.topics {
+			t.asked = cmd
+		}
+		cmds = append(cmds, cmd)
+	}
+	c.join, c.leave = nil, nil
+	c.sent = append(c.sent, cmds...)
+	return cmds
+}
+
+// commands puts topics into commands, each with topics of one lane.
+func commands(subscribe bool, topics []*topic) (cmds []*command) {
+	slices.SortStableFunc(topics, func(s, t *topic) int { return cmp.Compare(s.lane.slot, t.lane.slot) })
+	for len(topics) > 0 {
+		n := 1
+		for n < min(len(topics), batch) && topics[n].lane == topics[0].lane {
+			n++
+		}
+		cmds = append(cmds, &command{subscribe: subscribe, topics: topics[:n:n]})
+		topics = topics[n:]
+	}
+	return cmds
+}
+
+// read hands on what comes.
+func (c *conn) read() error {
 	probed := false
 	for {
-		msg, err := ps.ReceiveTimeout(ctx, b.opts.KeepAlive)
-		if err != nil {
-			var timeout net.Error
-			if !errors.As(err, &timeout) || !timeout.Timeout() || ctx.Err() != nil {
-				return heard, err
-			}
-			if probed {
-				return heard, errSilent
-			}
+		msg, err := c.ps.ReceiveTimeout(c.ctx, c.bus.opts.KeepAlive)
+		var timeout net.Error
+		var answer redis.Error
+		switch {
+		case err == nil, errors.As(err, &answer):
+			c.heardAt.Store(time.Now().UnixNano())
+			probed = false
+		case c.ctx.Err() != nil || !errors.As(err, &timeout) || !timeout.Timeout():
+			return err
+		case probed:
+			return errSilent
+		default:
 			probed = true
-			if err := ps.Ping(ctx); err != nil {
-				return heard, err
+			if err := c.ps.Ping(c.ctx); err != nil {
+				return err
 			}
 			continue
 		}
-		probed, heard = false, true
-		switch m := msg.(type) {
-		case *redis.Message:
-			b.deliver(m.Channel, m.Payload)
-		case *redis.Subscription:
-			if m.Kind == "subscribe" {
-				b.confirm(m.Channel)
-			}
+		if err != nil {
+			err = c.failed(err)
+		} else {
+			err = c.heard(msg)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// reset forgets what the last connection had confirmed.
-func (b *Bus) reset() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.joining = b.joining[:0]
-	for _, t := range b.topics {
-		t.sent = false
-		b.joining = append(b.joining, t)
-		if t.confirmed() {
-			t.gap = true
-			t.ready = make(chan struct{})
+func (c *conn) heard(msg any) error {
+	switch m := msg.(type) {
+	case *redis.Message:
+		c.deliver(m.Channel, m.Payload)
+	case *redis.Subscription:
+		if strings.HasSuffix(m.Kind, "unsubscribe") {
+			c.unsubscribed(m.Channel)
+			return nil
 		}
+		return c.subscribed(m.Channel)
 	}
-	b.wake()
+	return nil
 }
 
-// send subscribes and unsubscribes as the topics come and go.
-func (b *Bus) send(ctx context.Context, ps *redis.PubSub) error {
-	for {
-		join, leave, next := b.changes()
-		for ; len(join) > 0; join = join[min(batch, len(join)):] {
-			if err := ps.Subscribe(ctx, join[:min(batch, len(join))]...); err != nil {
-				return err
-			}
-		}
-		for ; len(leave) > 0; leave = leave[min(batch, len(leave)):] {
-			if err := ps.Unsubscribe(ctx, leave[:min(batch, len(leave))]...); err != nil {
-				return err
-			}
-		}
-		var lingered <-chan time.Time
-		if next > 0 {
-			lingered = time.After(next)
-		}
-		select {
-		case <-b.dirty:
-		case <-lingered:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+// oldest returns what the server is to answer next, nil for nothing.
+func (c *conn) oldest() *command {
+	if len(c.sent) == 0 {
+		return nil
 	}
+	return c.sent[0]
 }
 
-// changes returns the topics to subscribe and those to give up, and how long
-// until the next of those that linger is due, 0 for none.
-func (b *Bus) changes() (join, leave []string, next time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := time.Now()
-	for len(b.leaving) > 0 {
-		t, deadline := b.leaving[0].topic, b.leaving[0].deadline
-		wanted := t.listener != nil || b.topics[t.name] != t || t.deadline != deadline
-		if !wanted && now.Before(deadline) {
-			next = deadline.Sub(now)
-			break
-		}
-		b.leaving = b.leaving[1:]
-		switch {
-		case wanted:
-		case t.sent && !t.confirmed():
-			// Its confirmation is on the way, and would be taken for that of a
-			// later subscription.
-			t.deadline = now.Add(b.opts.Linger)
-			b.leaving = append(b.leaving, leaving{t, t.deadline})
-		default:
-			delete(b.topics, t.name)
-			t.gone = true
-			if !t.confirmed() {
-				close(t.ready) // ends the wait of whoever is in it
-			}
-			if t.sent {
-				leave = append(leave, t.name)
-			}
-		}
+// answer counts an answer about a topic. It returns nil if the server was not
+// asked for it.
+func (c *conn) answer(subscribe bool, name string) (*command, *topic) {
+	cmd := c.oldest()
+	if cmd == nil || cmd.subscribe != subscribe || cmd.topics[cmd.answered].name != name {
+		return nil, nil
 	}
-	for _, t := range b.joining {
-		if b.topics[t.name] == t {
-			t.sent = true
-			join = append(join, t.name)
-		}
+	t := cmd.topics[cmd.answered]
+	if cmd.answered++; cmd.answered == len(cmd.topics) {
+		c.sent = c.sent[1:]
 	}
-	clear(b.joining)
-	b.joining = b.joining[:0]
-	return join, leave, next
+	return cmd, t
 }
 
-func (b *Bus) confirm(name string) {
-	b.mu.Lock()
-	t := b.topics[name]
-	if t == nil || t.confirmed() {
-		b.mu.Unlock()
-		return
+// subscribed confirms a topic. The client subscribes by itself where it has
+// replaced a connection by itself: what was sent meanwhile is lost, so that
+// nothing is left of this one.
+func (c *conn) subscribed(name string) error {
+	c.bus.mu.Lock()
+	cmd, t := c.answer(true, name)
+	c.bus.mu.Unlock()
+	if cmd == nil {
+		return errReplied
 	}
-	gap, l := t.gap, t.listener
-	t.gap = false
-	b.mu.Unlock()
-	if gap && l != nil {
+	t.hearing.Lock()
+	defer t.hearing.Unlock()
+	c.bus.mu.RLock()
+	current, gap, l := t.asked == cmd, t.gap, t.listener
+	c.bus.mu.RUnlock()
+	if current && gap && l != nil {
 		l.Gap()
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(t.ready)
+	c.bus.mu.Lock()
+	defer c.bus.mu.Unlock()
+	if t.asked == cmd && !t.gone { // neither moved nor given up meanwhile
+		t.gap = false
+		t.lane.pause = pause{}
+		close(t.ready)
+	}
+	return nil
 }
 
-func (b *Bus) deliver(name, data string) {
+// unsubscribed notes that a topic was given up, or, where the server was not
+// asked for it, that the slot has moved.
+func (c *conn) unsubscribed(name string) {
+	b := c.bus
+	slot := b.route.slot(name)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if cmd, _ := c.answer(false, name); cmd != nil {
+		return
+	}
+	if ln := b.lanes[slot]; ln != nil && ln.conn == c && ln.topics[name] != nil && ln.topics[name].asked != nil {
+		b.refuse(ln)
+	}
+}
+
+// failed takes the lane that the server does not serve off the connection. It
+// returns an error where the connection cannot go on.
+func (c *conn) failed(err error) error {
+	addr, moved := redis.IsMovedError(err)
+	if !moved && !redis.IsClusterDownError(err) || strings.HasSuffix(addr, c.server.addr) {
+		return err // where it is sent to where it is, the client has made the connection anew
+	}
+	c.bus.mu.Lock()
+	defer c.bus.mu.Unlock()
+	cmd := c.oldest()
+	if cmd == nil {
+		return err
+	}
+	c.sent = c.sent[1:]
+	for _, t := range cmd.topics {
+		if cmd.subscribe && t.asked == cmd {
+			c.bus.refuse(t.lane)
+			break
+		}
+	}
+	return nil
+}
+
+// deliver hands a message to the listener of its topic, unless the topic has
+// another connection by now.
+func (c *conn) deliver(name, data string) {
+	b := c.bus
+	slot := b.route.slot(name)
 	b.mu.RLock()
-	var l Listener
-	if t := b.topics[name]; t != nil {
-		l = t.listener
+	var t *topic
+	if ln := b.lanes[slot]; ln != nil {
+		t = ln.topics[name]
 	}
 	b.mu.RUnlock()
-	if l != nil {
+	if t == nil {
+		return
+	}
+	t.hearing.Lock()
+	defer t.hearing.Unlock()
+	b.mu.RLock()
+	l, current := t.listener, t.lane.conn == c
+	b.mu.RUnlock()
+	if l != nil && current {
 		l.Frame(data)
 	}
 }

@@ -70,7 +70,7 @@ func TestBusyTopicDoesNotHoldUpOthers(t *testing.T) {
 }
 
 func TestComingAndGoing(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		b := newBus(t, client, time.Microsecond)
 		var wg sync.WaitGroup
@@ -88,7 +88,7 @@ func TestComingAndGoing(t *testing.T) {
 							t.Error(err)
 							return
 						}
-						if heard, err := client.Publish(t.Context(), topic, "x").Result(); heard != 1 || err != nil {
+						if heard, err := redistest.Publish(t.Context(), client, topic, "x"); heard != 1 || err != nil {
 							t.Errorf("%s, %d: %d heard it, %v", topic, n, heard, err)
 						}
 					}

@@ -1,0 +1,100 @@
+package bus
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// A server, and a lane that a server has refused, is tried again after a pause
+// that doubles from the first to the second.
+const shortestPause, longestPause = 20 * time.Millisecond, 2 * time.Second
+
+// lane is the topics that are always on the same server: all on a single Redis,
+// those of one slot on a cluster. It is guarded by the Bus's mu.
+type lane struct {
+	slot      int
+	key       string // one of its topics, for finding its server
+	topics    map[string]*topic
+	conn      *conn  // nil: it is not known where, or the server is away
+	pause     pause  // since a server has refused it
+	elsewhere string // the address of another owner, seen by one check
+}
+
+// pause keeps from trying again at once.
+type pause struct {
+	length time.Duration
+	until  time.Time
+}
+
+// longer returns the next pause. It has some jitter, because the nodes of a fleet
+// lose their connections together.
+func (p pause) longer() pause {
+	p.length = min(max(2*p.length, shortestPause), longestPause)
+	p.until = time.Now().Add(p.length/2 + rand.N(p.length/2))
+	return p
+}
+
+// attach has the topics of a lane subscribed on a connection.
+func (b *Bus) attach(ln *lane, c *conn) {
+	ln.conn = c
+	for _, t := range ln.topics {
+		c.subscribe(t)
+	}
+}
+
+// detach takes a lane off its connection. Nothing that comes on it is heard any
+// more, as a message could else be heard twice.
+func (b *Bus) detach(ln *lane) {
+	c := ln.conn
+	ln.conn, ln.elsewhere = nil, ""
+	for _, t := range ln.topics {
+		if t.asked != nil {
+			t.asked = nil
+			c.unsubscribe(t)
+		}
+		if t.confirmed() {
+			t.gap = true
+			t.ready = make(chan struct{})
+		}
+	}
+	b.wake()
+}
+
+// refuse takes a lane off a connection whose server does not serve it.
+func (b *Bus) refuse(ln *lane) {
+	b.detach(ln)
+	ln.pause = ln.pause.longer()
+	b.route.refresh()
+}
+
+// drop ends a connection, and takes all lanes off it.
+func (b *Bus) drop(c *conn, why error) {
+	addr := c.server.addr
+	if b.conns[addr] != c {
+		return
+	}
+	b.opts.Logger.Warn("subscriber connection lost", zap.String("server", addr), zap.Error(why))
+	delete(b.conns, addr)
+	if c.heardAt.Load() != 0 {
+		delete(b.pauses, addr)
+	}
+	b.pauses[addr] = b.pauses[addr].longer()
+	for _, ln := range b.lanes {
+		if ln.conn == c {
+			b.detach(ln)
+		}
+	}
+	b.route.refresh()
+	c.end(why)
+}
+
+// lost is called once a connection has ended.
+func (b *Bus) lost(c *conn, why error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ctx.Err() == nil {
+		b.drop(c, why)
+	}
+}

@@ -1,0 +1,187 @@
+package bus
+
+import "time"
+
+const (
+	lookAgain = 250 * time.Millisecond // for a server, where something is amiss
+	answerIn  = time.Second            // after a doubt, else the connection is given up
+)
+
+// run does what is due, until the Bus is closed.
+func (b *Bus) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-b.dirty:
+		case <-timer.C:
+		case <-b.ctx.Done():
+			return
+		}
+		next := soonest(b.expire(), b.dropDeaf(), b.check(), b.place())
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// soonest returns the first of the times that are not zero.
+func soonest(times ...time.Time) (first time.Time) {
+	for _, t := range times {
+		if first.IsZero() || !t.IsZero() && t.Before(first) {
+			first = t
+		}
+	}
+	return first
+}
+
+// expire gives up the topics that have lingered long enough, and returns when
+// the next one will have.
+func (b *Bus) expire() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	for len(b.leaving) > 0 {
+		t, deadline := b.leaving[0].topic, b.leaving[0].deadline
+		if t.listener == nil && !t.gone && t.deadline == deadline {
+			if now.Before(deadline) {
+				return deadline
+			}
+			b.forget(t)
+		}
+		b.leaving = b.leaving[1:]
+	}
+	return time.Time{}
+}
+
+func (b *Bus) forget(t *topic) {
+	delete(t.lane.topics, t.name)
+	t.gone = true
+	if !t.confirmed() {
+		close(t.ready) // ends the wait of whoever is in it
+	}
+	if t.asked != nil {
+		t.lane.conn.unsubscribe(t)
+	}
+}
+
+// dropDeaf drops the connections on which nothing has come since they were
+// doubted, and returns when to look at the others.
+func (b *Bus) dropDeaf() (next time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.conns {
+		due := c.doubtedAt.Add(answerIn)
+		switch {
+		case c.doubtedAt.IsZero():
+		case c.heardAt.Load() > c.doubtedAt.UnixNano():
+			c.doubtedAt = time.Time{}
+		case time.Now().Before(due):
+			next = soonest(next, due)
+		default:
+			b.drop(c, errDeaf)
+		}
+	}
+	return next
+}
+
+// check takes lanes off connections to servers that do not own their slots any
+// more and have not said so: one that was cut off, say, while another was
+// promoted. It closes connections without lanes, and returns when to check again.
+func (b *Bus) check() time.Time {
+	if !b.route.sharded() {
+		return time.Time{}
+	}
+	if now := time.Now(); now.Before(b.checkAt) {
+		return b.checkAt
+	}
+	b.checkAt = time.Now().Add(b.opts.KeepAlive)
+	used := make(map[*conn]bool)
+	for _, ln := range b.lanesWhere(func(ln *lane) bool { return ln.conn != nil }) {
+		owner, err := b.route.owner(b.ctx, ln.key)
+		b.mu.Lock()
+		if c := ln.conn; c != nil {
+			used[c] = true
+			amiss := b.compare(ln, owner.addr, err)
+			if amiss || c.heardAt.Load() == 0 {
+				b.checkAt = soonest(b.checkAt, time.Now().Add(lookAgain))
+			}
+		}
+		b.mu.Unlock()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.conns {
+		if !used[c] {
+			delete(b.conns, c.server.addr)
+			c.end(errUnused)
+		}
+	}
+	b.route.refresh()
+	return b.checkAt
+}
+
+// compare takes a lane off its connection if its slot has another owner. Where
+// the connection works, that takes two looks, as who was asked may be behind.
+func (b *Bus) compare(ln *lane, owner string, err error) (amiss bool) {
+	switch {
+	case err != nil || owner == ln.conn.server.addr:
+		ln.elsewhere = ""
+		return err != nil
+	case ln.elsewhere == owner || ln.conn.heardAt.Load() == 0:
+		b.detach(ln)
+	default:
+		ln.elsewhere = owner
+	}
+	return true
+}
+
+// place looks for the servers of the lanes that have no connection, and returns
+// when to look again.
+func (b *Bus) place() (next time.Time) {
+	now := time.Now()
+	unplaced := b.lanesWhere(func(ln *lane) bool {
+		switch {
+		case ln.conn != nil || len(ln.topics) == 0:
+			return false
+		case now.Before(ln.pause.until):
+			next = soonest(next, ln.pause.until)
+			return false
+		}
+		return true
+	})
+	for _, ln := range unplaced {
+		server, err := b.route.owner(b.ctx, ln.key)
+		if err != nil {
+			b.route.refresh()
+			next = soonest(next, now.Add(lookAgain))
+			continue
+		}
+		b.mu.Lock()
+		c, until := b.conns[server.addr], b.pauses[server.addr].until
+		switch {
+		case c != nil:
+			b.attach(ln, c)
+		case now.Before(until):
+			b.route.refresh() // it may have another owner by then
+			next = soonest(next, until, now.Add(lookAgain))
+		default:
+			b.attach(ln, b.connect(server))
+		}
+		b.mu.Unlock()
+	}
+	return next
+}
+
+func (b *Bus) lanesWhere(ok func(*lane) bool) []*lane {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var lanes []*lane
+	for _, ln := range b.lanes {
+		if ok(ln) {
+			lanes = append(lanes, ln)
+		}
+	}
+	return lanes
+}
