@@ -108,6 +108,7 @@ func (w *Watcher) take() Diff {
 	}
 	d := w.pending.diff(v.room, v.members, v.counts())
 	w.pending = newPending(d.Counts.Revision)
+	w.pending.resync = d.Resync && d.empty() // not told yet
 	return d
 }
 

@@ -166,6 +166,37 @@ func TestAWatcherHealsWhatItMissed(t *testing.T) {
 	})
 }
 
+// A resync that has missed nothing makes no diff of its own, and marks the next.
+func TestAResyncIsTold(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		w := watch(t, n, "lobby", nil)
+		told := make(chan presence.Diff)
+		go func() {
+			defer close(told)
+			for {
+				d, err := w.Next(t.Context())
+				if err != nil {
+					return
+				}
+				told <- d
+			}
+		}()
+		for _, want := range []bool{false, true, false} {
+			if want {
+				s.DropClients()
+				redistest.Advance(t, 10*time.Second)
+			}
+			n.add(t, "lobby", n.open(t), "ana")
+			if d := <-told; d.Resync != want || len(d.Added) != 1 {
+				t.Errorf("resync %t, want %t: %+v", d.Resync, want, d)
+			}
+		}
+		w.Close()
+		<-told
+	})
+}
+
 func TestMinInterval(t *testing.T) {
 	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
