@@ -90,6 +90,9 @@ func (b *bot) visit(ctx context.Context, until time.Time) {
 			conn.Close(websocket.StatusNormalClosure, "")
 			return
 		}
+		if conn.Write(ctx, websocket.MessageText, []byte(`{"type":"typing","payload":true}`)) != nil || !pause(ctx, between(time.Second, typingTime)) {
+			return
+		}
 		line := botLines[rand.IntN(len(botLines))]
 		if conn.Write(ctx, websocket.MessageText, []byte(line)) != nil {
 			return

@@ -163,7 +163,7 @@ func TestPages(t *testing.T) {
 	lurker := f.join(t, 3, "garden", "")
 	ada.wait("lurkers", "1 anonymous visitor")
 	second := f.join(t, 3, "garden", "Leo")
-	ada.wait("members", "2 connections")
+	ada.wait("members", "2 connections · nodes 2, 3")
 
 	leo.say(`<img src=x onerror="document.title='hacked'">`)
 	ada.wait("messages", `<img src=x onerror=`)
@@ -175,12 +175,13 @@ func TestPages(t *testing.T) {
 	if wide := leo.eval("document.documentElement.scrollWidth - innerWidth"); wide != "0" {
 		t.Errorf("on a phone the page is %s px too wide", wide)
 	}
+	leo.typing(ada)
 	lurker.conn.CloseNow()
 	second.conn.CloseNow()
-	ada.wait("activity", "Anonymous went")
+	ada.wait("activity", "Anonymous disconnected")
 	ada.waitNot("members", "2 connections")
 	leo.do(chromedp.Evaluate[chromedp.Void](`document.getElementById("leave").click()`))
-	ada.wait("activity", "Leo went")
+	ada.wait("activity", "Leo disconnected")
 	ada.waitNot("members", "Leo")
 	leo.do(chromedp.Click("#join-button"))
 	ada.wait("members", "Leo")
@@ -191,7 +192,9 @@ func TestPages(t *testing.T) {
 	leo.wait("where-text", "on node")
 	leo.waitNot("where-text", "node 2")
 	ada.wait("members", "Leo")
-	ada.waitNot("members", "2 connections") // what died with the node has been swept
+	ada.wait("activity", "Leo · one timed out")
+	ada.waitNot("members", "2 connections")
+	leo.same(ada)
 	leo.say("That was quick")
 	ada.wait("messages", "That was quick")
 
@@ -205,12 +208,94 @@ func TestPages(t *testing.T) {
 
 	// Who goes on to another page has gone, and the way back leads back.
 	leo.do(chromedp.Navigate("about:blank"))
-	ada.wait("activity", "Leo went")
+	ada.wait("activity", "Leo disconnected")
 	ada.waitNot("members", "Leo")
 	// NavigateBack waits for a load, which a page that was kept does not have.
 	leo.do(chromedp.Evaluate[chromedp.Void]("void setTimeout(() => history.back())"))
 	ada.wait("members", "Leo")
 	leo.wait("where-text", "on node")
+}
+
+// typing has p type a line that nobody sends, and one that is sent: the other
+// page shows that as it comes and goes, and as nothing else.
+func (p *tab) typing(other *tab) {
+	p.t.Helper()
+	news := other.text("activity")
+	other.do(chromedp.Evaluate[chromedp.Void](`void (document.querySelector("#members li").marked = true)`))
+	p.do(chromedp.SendKeys("#line", "hm"))
+	other.wait("typing", "Leo is typing")
+	other.wait("members", "Leotyping")
+	other.waitNot("typing", "typing") // no key for a while
+	other.waitNot("members", "typing")
+	p.do(chromedp.SendKeys("#line", "m"))
+	other.wait("typing", "Leo is typing")
+	p.say("")
+	other.wait("messages", "hmm")
+	other.waitNot("typing", "typing")
+	if got := p.text("typing"); got != "" {
+		p.t.Errorf("one's own page says %q", got)
+	}
+	if now := other.text("activity"); now != news {
+		p.t.Errorf("typing is news: %q, before it %q", now, news)
+	}
+	if other.eval(`document.querySelector("#members li").marked`) != "true" {
+		p.t.Error("the list was drawn anew")
+	}
+}
+
+// same waits until both pages list the same people on the same nodes.
+func (p *tab) same(other *tab) {
+	p.t.Helper()
+	const list = `Array.from(document.querySelectorAll("#members li"), (row) => row.querySelector(".member-name").textContent + " " + row.querySelector(".connections").textContent).join()`
+	redistest.Eventually(p.t, 2*slack, func() error {
+		if mine, theirs := p.eval(list), other.eval(list); mine != theirs {
+			return fmt.Errorf("one page has %q, the other %q", mine, theirs)
+		}
+		return nil
+	})
+}
+
+// A Redis that drops its connections, and one that comes back with nothing,
+// leave the lists right, and no page is loaded again.
+func TestPagesWithoutRedis(t *testing.T) {
+	server := redistest.Real(t)
+	open := newBrowser(t)
+	f := startFleet(t, "-redis", "redis://"+server.Addrs[0])
+	ada, leo, late := open(1280, 900, false), open(360, 740, false), open(360, 740, true)
+	ada.enter(f, 1, "garden", "Ada")
+	leo.enter(f, 2, "garden", "Leo")
+	mia := f.join(t, 3, "garden", "Mia")
+	ada.wait("members", "Mia")
+	for _, p := range []*tab{ada, leo} {
+		p.do(chromedp.Evaluate[chromedp.Void]("void (window.loadedOnce = true)"))
+	}
+
+	server.DropClients()
+	mia.conn.CloseNow()
+	ada.waitNot("members", "Mia")
+	ada.wait("activity", "read the room again")
+	leo.waitNot("members", "Mia")
+	leo.same(ada)
+
+	server.Kill()
+	ada.wait("where-text", "on node 1 · no Redis")
+	late.do(chromedp.Navigate(f.url(3, "/#room=garden&name=Zoe")))
+	late.wait("where-text", "waiting for Redis")
+	ada.do(chromedp.SendKeys("#line", "kept"+kb.Enter)) // it cannot be sent now
+	server.Start()
+	late.wait("where-text", "on node")
+	for _, p := range []*tab{ada, leo, late} {
+		p.waitNot("where-text", "Redis")
+		p.wait("room-counts", "3 people")
+		p.same(ada)
+	}
+	ada.say("")
+	late.wait("messages", "kept")
+	for _, p := range []*tab{ada, leo} {
+		if p.eval("window.loadedOnce") != "true" {
+			t.Error("a page was loaded again")
+		}
+	}
 }
 
 // A node that answers nothing has gone too, though its sockets are open.

@@ -111,6 +111,7 @@ type fleetStatus struct {
 	MaxAge float64      `json:"max_age"` // in seconds
 	Sweep  float64      `json:"sweep"`   // how often a node looks for who is older, in seconds
 	Freeze float64      `json:"freeze"`  // how long one lasts, in seconds
+	Redis  bool         `json:"redis"`   // it answers this node
 	Nodes  []nodeStatus `json:"nodes"`
 }
 
@@ -133,8 +134,12 @@ func (n *node) serveFleet(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadGateway, err)
 		return
 	}
-	// Redis away is no reason to say nothing about the processes.
+	// Redis away is no reason to say nothing about the processes, nor to say it
+	// later than the page waits.
+	ctx, cancel = context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	if known, err := n.tracker.Nodes(ctx); err == nil {
+		status.Redis = true
 		alive := make(map[string]bool, len(known))
 		for _, each := range known {
 			alive[each.ID] = each.Alive

@@ -15,9 +15,6 @@ func describe(c presence.Change) string {
 	for _, p := range c.Added {
 		what = append(what, "+ "+shown(p.User))
 	}
-	for _, p := range c.Updated {
-		what = append(what, "~ "+shown(p.User))
-	}
 	for _, d := range c.Removed {
 		gone := "- " + shown(d.User)
 		if reason := why(d.Reason); reason != "" {
@@ -36,6 +33,14 @@ func describe(c presence.Change) string {
 		now += fmt.Sprintf(", %d anonymous", c.Counts.Anonymous)
 	}
 	return fmt.Sprintf("%-10s %-28s %s", plain(c.Room), strings.Join(what, ", "), now)
+}
+
+// why is the reason where it is worth a word: most just leave.
+func why(r presence.Reason) string {
+	if r == presence.Left || r == presence.Disconnected {
+		return ""
+	}
+	return r.String()
 }
 
 func shown(user string) string {

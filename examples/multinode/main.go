@@ -1,10 +1,3 @@
-// Multinode is a fleet on one machine: a few nodes, each a process of its own
-// with its own websockets, one Redis, and a page to look at it.
-//
-//	go run ./examples/multinode
-//
-// The program that one starts is the supervisor. It runs itself once more for
-// each node, with the node's configuration on standard input.
 package main
 
 import (

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"time"
@@ -16,10 +15,10 @@ import (
 // readTime bounds what a reader waits for Redis.
 const readTime = 3 * time.Second
 
-// frame is what a client gets: a type, and a payload that is the same for all.
+// frame is what a client gets.
 type frame struct {
-	Type    string          `json:"type"`
-	Payload json.RawMessage `json:"payload"`
+	Type    string `json:"type"`
+	Payload any    `json:"payload"`
 }
 
 // roomList says who is in a room: the payload of "presence".
@@ -57,6 +56,9 @@ func listOf(s presence.Snapshot) roomList {
 // changed is presence_changed: it sends the room the list of who is in it
 // now. Two nodes may do so at the same moment; see deliver.
 func (n *node) changed(ctx context.Context, c presence.Change) {
+	if len(c.Updated) > 0 && len(c.Added)+len(c.Removed) == 0 {
+		return // someone types; who is in the room has not changed
+	}
 	n.supervisor.send(nodeReport{Line: describe(c)})
 	if c.Counts.Presences == 0 {
 		return // nobody is left to tell
@@ -66,9 +68,6 @@ func (n *node) changed(ctx context.Context, c presence.Change) {
 	snapshot, err := n.tracker.Snapshot(ctx, c.Room)
 	if err == nil {
 		err = n.broadcast(ctx, c.Room, "presence", listOf(snapshot))
-	}
-	if err == nil {
-		err = n.broadcast(ctx, c.Room, "view", n.viewOf(snapshot, c))
 	}
 	if err != nil {
 		n.log.Warn("a room was not told of a change", zap.String("room", c.Room), zap.Error(err))

@@ -1,78 +1,136 @@
 package main
 
 import (
-	"slices"
+	"context"
+	"encoding/json"
+	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// roomView is what the page draws, the payload of "view". Only connections
-// that ask for it, by view=1, get it: it says more than the list does, and
-// may change with the page.
-type roomView struct {
+// viewInterval is the least time between two diffs of a client.
+const viewInterval = 100 * time.Millisecond
+
+// roomSnapshot is the payload of "snapshot", roomDiff that of "diff".
+type roomSnapshot struct {
+	ChannelName string            `json:"channel_name"`
+	You         string            `json:"you"`
+	Revision    presence.Revision `json:"revision"`
+	Counts      roomCounts        `json:"counts"`
+	Users       []string          `json:"users"`
+	Presences   []roomPresence    `json:"presences"`
+}
+
+type roomDiff struct {
 	ChannelName string            `json:"channel_name"`
 	Revision    presence.Revision `json:"revision"`
-	Members     []viewMember      `json:"members"`
-	Lurkers     int               `json:"lurkers"`
-	Events      []viewEvent       `json:"events"` // what brought the room here
-	Node        int               `json:"node"`   // the node that did
+	Counts      roomCounts        `json:"counts"`
+	Added       []roomPresence    `json:"added"`
+	Updated     []roomPresence    `json:"updated"`
+	Removed     []roomDeparture   `json:"removed"`
+	UsersCame   []string          `json:"users_came"`
+	UsersWent   []string          `json:"users_went"`
+	Resync      bool              `json:"resync"`
 }
 
-type viewMember struct {
-	ID          string `json:"id"`
-	Connections int    `json:"connections"`
+type roomCounts struct {
+	Presences int `json:"presences"`
+	Users     int `json:"users"`
+	Anonymous int `json:"anonymous"`
 }
 
-type viewEvent struct {
-	ID     *string `json:"id"`   // null: someone anonymous
-	Kind   string  `json:"kind"` // "came" or "went"
-	Reason string  `json:"reason,omitempty"`
+type roomPresence struct {
+	Channel  string          `json:"channel"`
+	User     *string         `json:"user"` // null: anonymous
+	JoinedAt time.Time       `json:"joined_at"`
+	Info     json.RawMessage `json:"info"` // null: none that is JSON
 }
 
-func (n *node) viewOf(s presence.Snapshot, c presence.Change) roomView {
-	view := roomView{
+type roomDeparture struct {
+	roomPresence
+	Reason presence.Reason `json:"reason"`
+}
+
+// visitorInfo is the info of the presences of this program.
+type visitorInfo struct {
+	Node   int  `json:"node"`
+	Typing bool `json:"typing,omitempty"`
+}
+
+// feed writes a room's snapshot and then its diffs, until ctx or the watcher
+// ends or a write fails. While one is being written the watcher merges what
+// happens, so a slow client holds up nobody and nothing piles up for it.
+func feed(ctx context.Context, w *presence.Watcher, you string, write func(typ string, payload any) error) error {
+	if err := write("snapshot", snapshotFrom(w.Start(), you)); err != nil {
+		return err
+	}
+	for {
+		d, err := w.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := write("diff", diffFrom(d)); err != nil {
+			return err
+		}
+	}
+}
+
+func snapshotFrom(s presence.Snapshot, you string) roomSnapshot {
+	return roomSnapshot{
 		ChannelName: s.Room,
+		You:         you,
 		Revision:    s.Counts.Revision,
-		Members:     []viewMember{},
-		Lurkers:     s.Counts.Anonymous,
-		Events:      []viewEvent{},
-		Node:        n.config.Number,
+		Counts:      countsFrom(s.Counts),
+		Users:       some(s.Users()),
+		Presences:   presencesFrom(s.Presences),
 	}
-	connections := map[string]int{}
-	for _, p := range s.Presences {
-		connections[p.User]++
-	}
-	for _, user := range s.Users() {
-		view.Members = append(view.Members, viewMember{user, connections[user]})
-	}
-	// A user comes with the first connection and goes with the last; of
-	// anonymous visitors each is someone.
-	for _, user := range c.UsersCame {
-		view.Events = append(view.Events, viewEvent{ID: &user, Kind: "came"})
-	}
-	for _, p := range c.Added {
-		if p.User == "" {
-			view.Events = append(view.Events, viewEvent{Kind: "came"})
-		}
-	}
-	for _, d := range c.Removed {
-		switch {
-		case d.User == "":
-			view.Events = append(view.Events, viewEvent{Kind: "went", Reason: why(d.Reason)})
-		case slices.Contains(c.UsersWent, d.User):
-			went := viewEvent{ID: &d.User, Kind: "went", Reason: why(d.Reason)}
-			if !slices.ContainsFunc(view.Events, func(e viewEvent) bool { return e.ID != nil && *e.ID == d.User }) {
-				view.Events = append(view.Events, went)
-			}
-		}
-	}
-	return view
 }
 
-// why is the reason where it is worth a word: most just leave.
-func why(r presence.Reason) string {
-	if r == presence.Left || r == presence.Disconnected {
-		return ""
+func diffFrom(d presence.Diff) roomDiff {
+	removed := make([]roomDeparture, len(d.Removed))
+	for i, gone := range d.Removed {
+		removed[i] = roomDeparture{presenceFrom(gone.Presence), gone.Reason}
 	}
-	return r.String()
+	return roomDiff{
+		ChannelName: d.Room,
+		Revision:    d.Counts.Revision,
+		Counts:      countsFrom(d.Counts),
+		Added:       presencesFrom(d.Added),
+		Updated:     presencesFrom(d.Updated),
+		Removed:     removed,
+		UsersCame:   some(d.UsersCame),
+		UsersWent:   some(d.UsersWent),
+		Resync:      d.Resync,
+	}
+}
+
+func countsFrom(c presence.Counts) roomCounts {
+	return roomCounts{Presences: c.Presences, Users: c.Users, Anonymous: c.Anonymous}
+}
+
+func presencesFrom(list []presence.Presence) []roomPresence {
+	presences := make([]roomPresence, len(list))
+	for i, p := range list {
+		presences[i] = presenceFrom(p)
+	}
+	return presences
+}
+
+func presenceFrom(p presence.Presence) roomPresence {
+	from := roomPresence{Channel: p.Channel, JoinedAt: p.JoinedAt.UTC()}
+	if p.User != "" {
+		from.User = &p.User
+	}
+	if json.Valid(p.Info) {
+		from.Info = p.Info
+	}
+	return from
+}
+
+// some is never null in JSON.
+func some(names []string) []string {
+	if names == nil {
+		return []string{}
+	}
+	return names
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
+	"time"
 	"unicode/utf8"
 
 	"go.uber.org/zap"
@@ -15,12 +17,20 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
+const (
+	joinTime  = 5 * time.Second  // what a visitor waits for Redis to come in
+	writeTime = 10 * time.Second // what a client may take for one message
+)
+
 // visitor is one websocket in one room.
 type visitor struct {
 	node      *node
 	room      string
-	member    presence.Member
-	view      bool              // it is the page, and wants what that draws
+	user      string
+	conn      *websocket.Conn
+	channel   *groups.Channel
+	typist    *typist
+	lists     bool              // it wants the message "presence"
 	forwarded presence.Revision // of the last list that it got
 }
 
@@ -28,12 +38,12 @@ type visitor struct {
 func (n *node) serveVisitor(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	v := &visitor{
-		node:   n,
-		room:   r.PathValue("room"),
-		member: presence.Member{User: query.Get("user")},
-		view:   query.Get("view") == "1",
+		node:  n,
+		room:  r.PathValue("room"),
+		user:  query.Get("user"),
+		lists: query.Get("presence") != "off",
 	}
-	if err := checkNames(v.room, v.member.User); err != nil {
+	if err := checkNames(v.room, v.user); err != nil {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
@@ -45,36 +55,97 @@ func (n *node) serveVisitor(w http.ResponseWriter, r *http.Request) {
 	defer conn.CloseNow()
 	n.connected(1)
 	defer n.connected(-1)
-	if err := v.serve(r.Context(), conn); err != nil {
+	v.conn = conn
+	if v.channel, err = n.layer.NewChannel(); err != nil {
+		conn.Close(websocket.StatusGoingAway, "going away")
+		return
+	}
+	if err := v.serve(r.Context()); err != nil {
 		n.log.Debug("connection ended", zap.String("room", v.room), zap.Error(err))
 	}
 }
 
-func (v *visitor) serve(ctx context.Context, conn *websocket.Conn) error {
+func (v *visitor) serve(ctx context.Context) error {
 	n := v.node
-	channel, err := n.layer.NewChannel()
-	if err != nil {
-		return conn.Close(websocket.StatusGoingAway, "going away")
-	}
+	// What follows the room and the keys ends with the connection.
+	var followers sync.WaitGroup
+	defer followers.Wait()
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+
+	v.typist = newTypist(v.tellTyping)
 	every := intervalsFor(n.config.MaxAge)
-	return heartbeat.Serve(ctx, conn, n.tracker, channel, heartbeat.Handler[websocket.MessageType]{
+	return heartbeat.Serve(ctx, v.conn, n.tracker, v.channel, heartbeat.Handler[websocket.MessageType]{
 		Connect: func(ctx context.Context) error {
-			_, _, err := n.tracker.Add(ctx, v.room, channel.Name(), v.member)
-			return err
+			watcher, err := v.join(ctx)
+			if err != nil {
+				return err
+			}
+			followers.Go(func() {
+				defer watcher.Close()
+				_ = feed(following, watcher, v.channel.Name(), func(typ string, payload any) error {
+					return v.write(following, typ, payload)
+				})
+			})
+			followers.Go(func() { v.typist.run(following) })
+			return nil
 		},
 		Receive: v.receive,
 		Deliver: v.deliver,
-	}, &heartbeat.Options{PingInterval: every.ping, PingTimeout: every.ping, Logger: n.log})
+	}, &heartbeat.Options{PingInterval: every.ping, PingTimeout: every.ping, WriteTimeout: writeTime, Logger: n.log})
 }
 
-// receive sends a text to the room. Who sent it hears it with the others.
+// join enters the room and watches it. The watcher comes second, so that its
+// snapshot has, as a rule, the newcomer in it.
+func (v *visitor) join(ctx context.Context) (*presence.Watcher, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	defer cancel()
+	member := presence.Member{User: v.user, Info: v.info(false)}
+	if _, _, err := v.node.tracker.Add(ctx, v.room, v.channel.Name(), member); err != nil {
+		return nil, err
+	}
+	return v.node.tracker.Watch(ctx, v.room, &presence.WatchOptions{MinInterval: viewInterval})
+}
+
+func (v *visitor) info(typing bool) []byte {
+	info, _ := json.Marshal(visitorInfo{Node: v.node.config.Number, Typing: typing})
+	return info
+}
+
+// tellTyping fails while Redis is away. That is no reason to end a connection.
+func (v *visitor) tellTyping(ctx context.Context, typing bool) error {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	_, err := v.node.tracker.Update(ctx, v.room, v.channel.Name(), v.info(typing))
+	return err
+}
+
+// write sends the client a frame of its own. The connection does not outlive a
+// write that takes too long.
+func (v *visitor) write(ctx context.Context, typ string, payload any) error {
+	data, err := json.Marshal(frame{Type: typ, Payload: payload})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
+	return v.conn.Write(ctx, websocket.MessageText, data)
+}
+
+// receive sends a text to the room, unless it tells of keys. Who sent it hears
+// it with the others.
 func (v *visitor) receive(ctx context.Context, typ websocket.MessageType, data []byte) error {
 	if typ != websocket.MessageText {
 		return nil
 	}
+	if typing, ok := typingMessage(data); ok {
+		v.typist.hear(typing)
+		return nil
+	}
+	v.typist.hear(false)
 	line := roomLine{ChannelName: v.room, Text: string(data)}
-	if v.member.User != "" {
-		line.User = &v.member.User
+	if v.user != "" {
+		line.User = &v.user
 	}
 	return v.node.broadcast(ctx, v.room, "message", line)
 }
@@ -85,8 +156,10 @@ func (v *visitor) receive(ctx context.Context, typ websocket.MessageType, data [
 // the wrong order. The revision tells: an older list than the last one stays
 // here, so the last list that a client gets is the true one.
 func (v *visitor) deliver(_ context.Context, m groups.Message) (websocket.MessageType, []byte, error) {
-	switch m.Type {
-	case "presence":
+	if m.Type == "presence" {
+		if !v.lists {
+			return 0, nil, nil
+		}
 		var list struct{ Revision presence.Revision }
 		if err := m.Decode(&list); err != nil {
 			return 0, nil, err
@@ -95,12 +168,8 @@ func (v *visitor) deliver(_ context.Context, m groups.Message) (websocket.Messag
 			return 0, nil, nil
 		}
 		v.forwarded = list.Revision
-	case "view":
-		if !v.view {
-			return 0, nil, nil
-		}
 	}
-	data, err := json.Marshal(frame{Type: m.Type, Payload: m.Payload})
+	data, err := json.Marshal(frame{Type: m.Type, Payload: json.RawMessage(m.Payload)})
 	return websocket.MessageText, data, err
 }
 

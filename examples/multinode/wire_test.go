@@ -80,25 +80,25 @@ func (c *client) send(text string) {
 	}
 }
 
-// next is the next frame of a type; others are passed over.
-func (c *client) next(typ string) json.RawMessage {
+// next is the next frame of these types; others are passed over.
+func (c *client) next(types ...string) json.RawMessage {
 	c.t.Helper()
 	timeout := time.After(slack)
 	for {
 		select {
 		case data, ok := <-c.frames:
 			if !ok {
-				c.t.Fatalf("no %q: the connection has ended: %v", typ, c.err)
+				c.t.Fatalf("no %q: the connection has ended: %v", types, c.err)
 			}
 			var head struct{ Type string }
 			if err := json.Unmarshal(data, &head); err != nil {
 				c.t.Fatalf("not JSON: %q", data)
 			}
-			if head.Type == typ {
+			if slices.Contains(types, head.Type) {
 				return data
 			}
 		case <-timeout:
-			c.t.Fatalf("no %q came", typ)
+			c.t.Fatalf("no %q came", types)
 		}
 	}
 }

@@ -2,6 +2,7 @@
 import { Connection } from "./connection.js";
 import { byId } from "./dom.js";
 import { Fleet } from "./fleet.js";
+import { Keys } from "./keys.js";
 import { Lobby } from "./lobby.js";
 import { RoomView } from "./room.js";
 
@@ -12,9 +13,7 @@ let view = null;
 const fleet = new Fleet({
   current: () => (connection?.connected ? connection.node : null),
   onSilent: () => connection?.abandon(),
-  onChange: (answered) => {
-    if (!connection) showWhere("idle", answered ? `node ${fleet.home}` : "no node answers");
-  },
+  onChange: showWhere,
 });
 const lobby = new Lobby({ base, onJoin: join });
 
@@ -24,11 +23,23 @@ function base() {
   return !best || home?.state === "running" ? location.origin : fleet.base(best);
 }
 
-function showWhere(state, text) {
+// In a corner of the page: which node it is on, and how that is.
+function showWhere() {
+  const [state, text] = whereabouts();
+  byId("send").disabled = state !== "connected";
   const where = byId("where");
   if (where.dataset.state !== state) where.dataset.state = state;
   const line = byId("where-text");
   if (line.textContent !== text) line.textContent = text;
+}
+
+function whereabouts() {
+  if (!connection) return ["idle", fleet.answers ? `node ${fleet.home}` : "no node answers"];
+  const on = connection.node === null ? "" : `on node ${connection.node}`;
+  const away = fleet.answers && !fleet.redis;
+  if (connection.connected) return away ? ["stale", `${on} · no Redis`] : ["connected", on];
+  if (away) return ["connecting", "waiting for Redis…"];
+  return ["connecting", on ? `${on} · reconnecting…` : "connecting…"];
 }
 
 function join(room, user) {
@@ -45,21 +56,31 @@ function join(room, user) {
     fleet,
     onState(state, node) {
       if (state === "connected") {
-        showWhere("connected", `on node ${node}`);
-        if (before !== null) view.note(before === node ? `back on node ${node}` : `node ${before} has gone; now on node ${node}`);
+        if (before !== null) view.note(before === node ? `back on node ${node}` : `node ${before} was lost; now on node ${node}`);
         before = node;
-      } else {
-        showWhere("connecting", node === null ? "connecting…" : `on node ${node} · reconnecting…`);
       }
-      byId("composer").querySelector("button").disabled = state !== "connected";
-      fleet.draw(true);
+      keys.reset();
+      fleet.draw();
+      showWhere();
     },
     onMessage(type, payload) {
-      if (type === "view") view.view(payload);
+      if (type === "snapshot") view.snapshot(payload);
+      else if (type === "diff") follow(payload);
       else if (type === "message") view.say(payload);
     },
   });
+  showWhere();
   byId("room-name").focus();
+}
+
+// A diff always fits. If one does not, a new snapshot mends it.
+function follow(diff) {
+  try {
+    view.diff(diff);
+  } catch (err) {
+    console.error("a diff that does not fit:", err.message);
+    connection.lost();
+  }
 }
 
 function leave() {
@@ -70,7 +91,7 @@ function leave() {
   screen.screen = "lobby";
   showTab("talk");
   document.title = "rollcall";
-  showWhere("idle", `node ${fleet.home}`);
+  showWhere();
   byId("join-button").focus();
 }
 
@@ -79,23 +100,26 @@ function showTab(tab) {
   for (const each of document.querySelectorAll(".tabs button")) each.setAttribute("aria-current", String(each.dataset.tab === tab));
 }
 
+const keys = new Keys(byId("line"), (typing) => connection?.send(JSON.stringify({ type: "typing", payload: typing })));
 byId("leave").addEventListener("click", leave);
 byId("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const line = byId("line");
   const text = line.value.trim();
-  if (!text || !connection.connected) return;
-  // The one text that the server keeps to itself.
-  if (text !== '"heartbeat"') connection.send(text);
+  if (!text || byId("send").disabled) return; // the line stays, for when it can be sent
+  connection.send(text);
   line.value = "";
+  keys.reset();
 });
+addEventListener("online", () => connection?.hurry());
+document.addEventListener("visibilitychange", () => document.hidden || connection?.hurry());
 addEventListener("pagehide", () => connection?.sleep());
 addEventListener("pageshow", (event) => {
   if (event.persisted) connection?.wake();
 });
 for (const each of document.querySelectorAll(".tabs button")) each.addEventListener("click", () => showTab(each.dataset.tab));
 showTab("talk");
-document.querySelector(".explain").open = matchMedia("(min-width: 1080px) and (min-height: 760px)").matches;
+document.querySelector(".explain").open = matchMedia("(min-width: 1080px) and (min-height: 1040px)").matches;
 
 const hash = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B"));
 const room = hash.get("room");

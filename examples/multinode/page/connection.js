@@ -1,10 +1,12 @@
 // One visitor's websocket in one room. It moves to another node when its own has gone.
 
-const PATIENCE = 3000;
+const PATIENCE = 4000;
 const HEARTBEAT = 10_000;
+const STEADY = 5000; // a connection that has lasted so long was a success
 
 export class Connection {
-  // onState(state, node): "connecting" or "connected"; onMessage(type, payload).
+  // onState(state, node): "connecting" or "connected", which is when the node has
+  // said who is in the room; onMessage(type, payload).
   constructor({ room, user, fleet, onState, onMessage }) {
     Object.assign(this, { room, user, fleet, onState, onMessage });
     this.node = null; // the number of the node that it is on, or was
@@ -14,11 +16,11 @@ export class Connection {
   }
 
   get connected() {
-    return this.socket?.readyState === WebSocket.OPEN;
+    return this.since !== null && this.socket?.readyState === WebSocket.OPEN;
   }
 
   send(text) {
-    this.socket.send(text);
+    if (this.connected) this.socket.send(text);
   }
 
   close() {
@@ -40,50 +42,64 @@ export class Connection {
     if (this.connected) this.lost();
   }
 
+  // Someone looks, or the network is back: what waits for its next try need not.
+  hurry() {
+    if (this.waiting) this.retry();
+  }
+
   open(number) {
     const node = this.fleet.find(number);
     const base = node ? this.fleet.base(node) : location.origin;
-    const query = new URLSearchParams({ view: "1" });
+    const query = new URLSearchParams({ presence: "off" }); // the list comes by snapshot and diffs
     if (this.user !== null) query.set("user", this.user);
     const url = `${base.replace(/^http/, "ws")}/ws/${encodeURIComponent(this.room)}?${query}`;
 
+    this.drop();
     this.trying = number;
     this.onState("connecting", this.node);
     const socket = (this.socket = new WebSocket(url));
     this.timer = setTimeout(() => this.lost(), PATIENCE);
-    socket.onopen = () => {
-      clearTimeout(this.timer);
-      this.failures = 0;
-      this.node = number;
-      this.timer = setInterval(() => socket.send('"heartbeat"'), HEARTBEAT);
-      this.onState("connected", number);
-    };
     socket.onmessage = (event) => {
       const { type, payload } = JSON.parse(event.data);
+      if (type === "snapshot") this.arrived(number);
       this.onMessage(type, payload);
     };
     socket.onclose = () => this.lost();
   }
 
+  arrived(number) {
+    clearTimeout(this.timer);
+    this.timer = setInterval(() => this.send('"heartbeat"'), HEARTBEAT);
+    this.since = performance.now();
+    this.node = number;
+    this.onState("connected", number);
+  }
+
   drop() {
     clearTimeout(this.timer); // an interval's too
+    this.since = null;
+    this.waiting = false;
     const socket = this.socket;
     if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onmessage = socket.onclose = null;
     socket.close();
     this.socket = null;
   }
 
   lost() {
+    if (this.since !== null && performance.now() - this.since > STEADY) this.failures = 0;
     this.drop();
     if (this.ended) return;
     this.failures++;
+    this.waiting = true;
     this.onState("connecting", this.node);
-    // At once the first time, later more slowly, and never in step with others.
-    const wait = this.failures === 1 ? 100 : Math.min(5000, 300 * 2 ** Math.min(this.failures, 5));
-    this.timer = setTimeout(() => {
-      const [next] = this.fleet.candidates(this.trying);
-      this.open(next?.node ?? this.fleet.home);
-    }, wait * (0.5 + Math.random()));
+    // Soon the first time, later more slowly, and never in step with others.
+    const wait = Math.min(5000, 100 * 2 ** (this.failures - 1));
+    this.timer = setTimeout(() => this.retry(), wait * (0.5 + Math.random()));
+  }
+
+  retry() {
+    const [next] = this.fleet.candidates(this.trying);
+    this.open(next?.node ?? this.fleet.home);
   }
 }

@@ -10,6 +10,8 @@ export class Fleet {
   maxAge = 0;
   sweep = 0;
   freeze = 20;
+  answers = false; // some node does
+  redis = true; // it answers that node
 
   // current() is the node that the page's websocket is on, or null; onSilent
   // is told when that one does not answer; onChange after every report.
@@ -80,9 +82,11 @@ export class Fleet {
       this.maxAge = report.max_age;
       this.sweep = report.sweep;
       this.freeze = report.freeze;
+      this.redis = report.redis;
     }
-    this.draw(Boolean(report));
-    this.onChange(Boolean(report));
+    this.answers = report !== null;
+    this.draw();
+    this.onChange();
   }
 
   async act(node, action) {
@@ -103,11 +107,12 @@ export class Fleet {
     await this.poll();
   }
 
-  draw(answered) {
+  draw() {
     const list = byId("nodes");
     const up = this.nodes.filter((n) => n.state === "running").length;
-    byId("fleet-summary").textContent = answered ? `${up} of ${this.nodes.length} running` : "no node answers";
+    byId("fleet-summary").textContent = this.answers ? `${up} of ${this.nodes.length} running` : "no node answers";
     byId("tab-fleet").textContent = `${up}/${this.nodes.length}`;
+    byId("redis").hidden = !this.answers || this.redis;
     if (this.maxAge) for (const at of document.querySelectorAll("[data-max-age]")) at.textContent = `max age (${seconds(this.maxAge)})`;
     for (const at of document.querySelectorAll("[data-freeze]")) at.textContent = seconds(this.freeze);
     for (const node of this.nodes) {
