@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+	"nhooyr.io/websocket"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
@@ -49,14 +52,19 @@ func (n *node) add(t *testing.T, room, user string) (channel string) {
 	return c.Name()
 }
 
-// startFeed feeds a client whose socket is take, and returns when it has taken
-// the snapshot.
-func startFeed(t *testing.T, n *node, room string, take func(diff roomDiff)) *roster {
+func (n *node) watch(t *testing.T, room string) *presence.Watcher {
 	t.Helper()
 	w, err := n.tracker.Watch(t.Context(), room, &presence.WatchOptions{MinInterval: viewInterval})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+// startFeed feeds a client whose socket is take, and returns when it has taken
+// the snapshot.
+func startFeed(t *testing.T, w *presence.Watcher, take func(roomDiff)) *roster {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, ready, done := &roster{t: t}, make(chan struct{}), make(chan struct{})
 	go func() {
@@ -82,11 +90,30 @@ func startFeed(t *testing.T, n *node, room string, take func(diff roomDiff)) *ro
 	return r
 }
 
+// Diffs begin where the snapshot ends, however late that is written.
+func TestSnapshotAndDiffsFit(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newTestNode(t, s)
+		goes := n.add(t, "hall", "ada")
+		w := n.watch(t, "hall")
+		n.add(t, "hall", "leo")
+		if _, err := n.tracker.Remove(t.Context(), "hall", goes); err != nil {
+			t.Fatal(err)
+		}
+		redistest.Advance(t, time.Second)
+		r := startFeed(t, w, func(roomDiff) {})
+		redistest.Advance(t, time.Second)
+		if got := slices.Sorted(maps.Keys(r.users)); !slices.Equal(got, []string{"leo"}) {
+			t.Errorf("there are %q", got)
+		}
+	})
+}
+
 func TestAStormCostsFewDiffs(t *testing.T) {
 	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
 		n := newTestNode(t, s)
 		diffs := 0
-		r := startFeed(t, n, "hall", func(roomDiff) { diffs++ })
+		r := startFeed(t, n.watch(t, "hall"), func(roomDiff) { diffs++ })
 		const storm, visitors = time.Second, 500
 		for i := range visitors {
 			n.add(t, "hall", fmt.Sprint("v", i))
@@ -109,7 +136,7 @@ func TestASlowSocketGetsTheNetEffect(t *testing.T) {
 		n.add(t, "hall", "ada")
 		unstuck := make(chan struct{})
 		var diffs []roomDiff
-		r := startFeed(t, n, "hall", func(d roomDiff) {
+		r := startFeed(t, n.watch(t, "hall"), func(d roomDiff) {
 			diffs = append(diffs, d)
 			<-unstuck
 		})
@@ -183,6 +210,29 @@ func TestTypingEndsBySilence(t *testing.T) {
 		check("Redis back", false)
 		redistest.Advance(t, time.Minute)
 		check("told already")
+	})
+}
+
+func TestALineEndsTyping(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		told := make(chan bool, 10)
+		v := &visitor{node: newTestNode(t, s), room: "hall", typist: newTypist(func(_ context.Context, typing bool) error {
+			told <- typing
+			return nil
+		})}
+		go v.typist.run(t.Context())
+		for _, each := range []struct {
+			text string
+			want bool
+		}{{typingOn, true}, {"hello", false}, {typingOn, true}, {typingOff, false}} {
+			if err := v.receive(t.Context(), websocket.MessageText, []byte(each.text)); err != nil {
+				t.Fatal(err)
+			}
+			redistest.Advance(t, time.Millisecond)
+			if len(told) != 1 || <-told != each.want {
+				t.Errorf("%s: not told once that it is %t", each.text, each.want)
+			}
+		}
 	})
 }
 

@@ -26,7 +26,7 @@ function base() {
 // In a corner of the page: which node it is on, and how that is.
 function showWhere() {
   const [state, text] = whereabouts();
-  byId("send").disabled = state !== "connected";
+  byId("send").disabled = state !== "connected"; // nor does Enter send then: a line stays until it can be
   const where = byId("where");
   if (where.dataset.state !== state) where.dataset.state = state;
   const line = byId("where-text");
@@ -106,7 +106,7 @@ byId("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const line = byId("line");
   const text = line.value.trim();
-  if (!text || byId("send").disabled) return; // the line stays, for when it can be sent
+  if (!text) return;
   connection.send(text);
   line.value = "";
   keys.reset();
