@@ -172,8 +172,11 @@ func TestPages(t *testing.T) {
 	}
 	ada.say("Good morning, Leo")
 	leo.wait("messages", "Good morning, Leo")
-	if wide := leo.eval("document.documentElement.scrollWidth - innerWidth"); wide != "0" {
-		t.Errorf("on a phone the page is %s px too wide", wide)
+	for _, part := range []string{"people", "fleet", "talk"} {
+		leo.do(chromedp.Click(fmt.Sprintf(`.tabs [data-tab=%s]`, part)))
+		if wide := leo.eval("document.documentElement.scrollWidth - innerWidth"); wide != "0" {
+			t.Errorf("on a phone %q is %s px too wide", part, wide)
+		}
 	}
 	leo.typing(ada)
 	lurker.conn.CloseNow()
@@ -313,7 +316,7 @@ func TestPageOnFrozenNode(t *testing.T) {
 }
 
 // The picture for the README: a room over three nodes, one of which has just
-// been killed.
+// been killed, while someone types.
 func TestPicture(t *testing.T) {
 	open := newBrowser(t)
 	args := []string{}
@@ -331,6 +334,8 @@ func TestPicture(t *testing.T) {
 	for i, name := range slices.Sorted(maps.Keys(visitors)) {
 		visitors[name] = f.join(t, i%2+1, "garden", name)
 	}
+	juno := f.join(t, 2, "garden", "Juno")
+	ada.wait("members", "Juno")
 	for _, line := range []struct{ user, text string }{
 		{"Mira", "Good morning! I am on node 2, I think."},
 		{"Otis", "And I on node 1. Yet here we all are."},
@@ -340,6 +345,8 @@ func TestPicture(t *testing.T) {
 		visitors[line.user].send(line.text)
 		ada.wait("messages", line.text)
 	}
+	juno.conn.CloseNow()
+	ada.wait("activity", "Juno disconnected")
 	ada.say("Node 3, then. Hold on, Leo.")
 	leo.wait("messages", "Hold on")
 	ada.do(chromedp.Click(`[data-node="3"] .crash`))
@@ -356,5 +363,7 @@ func TestPicture(t *testing.T) {
 		}
 		return nil
 	})
+	visitors["Otis"].send(typingOn)
+	ada.wait("typing", "Otis is typing")
 	ada.screenshot(path)
 }

@@ -49,9 +49,9 @@
 // comes back, to whichever node, begins with a new snapshot, and needs nothing
 // of what it had.
 //
-// Beside these, as in django-channels-presence, each change of who is there
-// sends the list of users to all in the room. A client that does not want it
-// asks so with the parameter presence=off.
+// Beside these, and maybe before the snapshot: as in django-channels-presence,
+// each change of who is there sends the list of users to all in the room. A
+// client that does not want it says so with the parameter presence=off.
 //
 //	presence {"channel_name":"garden","members":[{"id":"ada"}],"lurkers":1,"revision":1700000000000001}
 //

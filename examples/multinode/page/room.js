@@ -7,7 +7,7 @@ const KEPT_MESSAGES = 300;
 const KEPT_NEWS = 30;
 const SIGNS = { came: "+", went: "−", more: "+", less: "−", resync: "↻" };
 
-const byName = new Intl.Collator().compare;
+const byName = new Intl.Collator(undefined, { numeric: true }).compare;
 
 export class RoomView {
   constructor(room, user) {
