@@ -35,9 +35,9 @@ function showWhere() {
 
 function whereabouts() {
   if (!connection) return ["idle", fleet.answers ? `node ${fleet.home}` : "no node answers"];
-  const on = connection.node === null ? "" : `on node ${connection.node}`;
+  const on = connection.node && `on node ${connection.node}`;
   const away = fleet.answers && !fleet.redis;
-  if (connection.connected) return away ? ["stale", `${on} · no Redis`] : ["connected", on];
+  if (connection.connected) return away ? ["stale", `${on} · no Redis`] : ["connected", on ?? "connected"];
   if (away) return ["connecting", "waiting for Redis…"];
   return ["connecting", on ? `${on} · reconnecting…` : "connecting…"];
 }

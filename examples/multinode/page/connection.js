@@ -61,7 +61,7 @@ export class Connection {
     this.timer = setTimeout(() => this.lost(), PATIENCE);
     socket.onmessage = (event) => {
       const { type, payload } = JSON.parse(event.data);
-      if (type === "snapshot") this.arrived(number);
+      if (type === "snapshot") this.arrived(payload.presences.find((each) => each.channel === payload.you)?.info?.node ?? number);
       this.onMessage(type, payload);
     };
     socket.onclose = () => this.lost();
