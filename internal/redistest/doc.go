@@ -13,7 +13,8 @@
 // through memory, so that minutes pass in milliseconds.
 //
 // The methods of [Server] break a server: stop, kill, freeze, restart it. A
-// [Link] breaks the network between a server and one of its clients.
+// [Link] breaks the network between a server and one of its clients. A [Proc]
+// is a node in a process of its own, which can be killed and frozen too.
 //
 //	func TestMain(m *testing.M) { redistest.Main(m) }
 //

@@ -6,4 +6,6 @@ import (
 	"github.com/rollcall-go/rollcall/internal/redistest"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m) }
+func TestMain(m *testing.M) {
+	redistest.Main(m, redistest.Child("echo", echoMain))
+}

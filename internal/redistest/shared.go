@@ -9,10 +9,11 @@ import (
 
 // Main is the TestMain of a package: it runs the tests, fails if a goroutine
 // outlives them, and owns the cluster that [EachWithCluster] hands from test to
-// test.
-func Main(m *testing.M, opts ...goleak.Option) {
+// test. In a child of [Process] it runs the child's role instead.
+func Main(m *testing.M, roles ...Role) {
+	runChild(roles)
 	shared.open()
-	goleak.VerifyTestMain(suite{m}, opts...)
+	goleak.VerifyTestMain(suite{m})
 }
 
 // suite closes the shared cluster before goleak looks for goroutines.

@@ -7,5 +7,8 @@ import (
 	"os"
 )
 
+// terminate is the signal that asks a process to end, where there is one.
+var terminate = os.Kill
+
 func suspend(*os.Process) error { return errors.ErrUnsupported }
 func resume(*os.Process) error  { return errors.ErrUnsupported }
