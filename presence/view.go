@@ -188,14 +188,12 @@ func (v *view) publish(resync bool) {
 	v.moved = make(chan struct{})
 }
 
-// counts are those of Redis, unless some are missing there.
+// counts are those of the members, which are exact even where Redis misses some.
 func (v *view) counts() Counts {
-	c := countsOf(v.head)
-	c.Healing = v.healing
-	if v.missing.any() {
-		c.Presences, c.Users, c.Anonymous, c.Healing = len(v.members), len(v.users), v.anonymous, true
+	return Counts{
+		Presences: len(v.members), Users: len(v.users), Anonymous: v.anonymous,
+		Revision: Revision(v.head.Revision), Healing: v.healing || v.missing.any(),
 	}
-	return c
 }
 
 func (v *view) snapshot() Snapshot {

@@ -121,7 +121,7 @@ func (b *Bus) Subscribe(name string, l Listener) *Subscription {
 	defer b.mu.Unlock()
 	ln := b.lanes[slot]
 	if ln == nil {
-		ln = &lane{slot: slot, key: name, topics: make(map[string]*topic)}
+		ln = newLane(slot, name)
 		b.lanes[slot] = ln
 	}
 	t := ln.topics[name]
@@ -139,11 +139,16 @@ func (b *Bus) Subscribe(name string, l Listener) *Subscription {
 }
 
 // Wait returns when the current connection has confirmed the subscription. It
-// returns ErrClosed where that was closed, and does not linger any more.
+// returns ErrClosed where that was closed, and does not linger any more, and an
+// error at once where the server is away.
 func (s *Subscription) Wait(ctx context.Context) error {
 	s.bus.mu.RLock()
-	ready := s.topic.ready
+	ready, failed, away := s.topic.ready, s.topic.lane.failed, s.topic.lane.away
+	confirmed := s.topic.confirmed()
 	s.bus.mu.RUnlock()
+	if away != nil && !confirmed {
+		return away
+	}
 	select {
 	case <-ready:
 		s.bus.mu.RLock()
@@ -152,6 +157,10 @@ func (s *Subscription) Wait(ctx context.Context) error {
 			return ErrClosed
 		}
 		return nil
+	case <-failed:
+		s.bus.mu.RLock()
+		defer s.bus.mu.RUnlock()
+		return s.topic.lane.away
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.bus.ctx.Done():

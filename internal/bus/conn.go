@@ -83,6 +83,9 @@ func (c *conn) serve() error {
 	c.ps = c.server.client.Subscribe(c.ctx)
 	closeOnce := sync.OnceFunc(func() { c.ps.Close() })
 	defer closeOnce()
+	if err := c.ps.Ping(c.ctx); err != nil { // opens it, which reader and writer would both wait for
+		return err
+	}
 	defer context.AfterFunc(c.ctx, closeOnce)() // a blocked read ends by Close only
 	var writer sync.WaitGroup
 	defer writer.Wait()
@@ -253,7 +256,7 @@ func (c *conn) subscribed(name string) error {
 	defer c.bus.mu.Unlock()
 	if t.asked == cmd && !t.gone { // neither moved nor given up meanwhile
 		t.gap = false
-		t.lane.pause = pause{}
+		t.lane.pause, t.lane.away = pause{}, nil
 		close(t.ready)
 	}
 	return nil

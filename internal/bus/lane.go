@@ -20,6 +20,20 @@ type lane struct {
 	conn      *conn  // nil: it is not known where, or the server is away
 	pause     pause  // since a server has refused it
 	elsewhere string // the address of another owner, seen by one check
+
+	away   error         // why it cannot be subscribed; nil once it can
+	failed chan struct{} // closed, and made anew, when away is set
+}
+
+func newLane(slot int, key string) *lane {
+	return &lane{slot: slot, key: key, topics: make(map[string]*topic), failed: make(chan struct{})}
+}
+
+// fail tells those who wait for the lane that they would wait in vain.
+func (ln *lane) fail(why error) {
+	ln.away = why
+	close(ln.failed)
+	ln.failed = make(chan struct{})
 }
 
 // pause keeps from trying again at once.
@@ -84,6 +98,9 @@ func (b *Bus) drop(c *conn, why error) {
 	for _, ln := range b.lanes {
 		if ln.conn == c {
 			b.detach(ln)
+			if c.heardAt.Load() == 0 {
+				ln.fail(why)
+			}
 		}
 	}
 	b.route.refresh()

@@ -156,6 +156,9 @@ func (b *Bus) place() (next time.Time) {
 		if err != nil {
 			b.route.refresh()
 			next = soonest(next, now.Add(lookAgain))
+			b.mu.Lock()
+			ln.fail(err)
+			b.mu.Unlock()
 			continue
 		}
 		b.mu.Lock()

@@ -1,6 +1,8 @@
 package simulation_test
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
@@ -73,7 +75,10 @@ var faults = []fault{
 		return f.s.Thaw, f.upTo(90 * time.Second)
 	}},
 	{"evict", func(f *fleet) (func(), time.Duration) {
-		keys := f.s.Mini().Keys()
+		keys := slices.DeleteFunc(f.s.Mini().Keys(), func(key string) bool {
+			kind, _, _ := strings.Cut(strings.TrimPrefix(key, "presence:{0}:"), ":")
+			return !slices.Contains([]string{"room", "node", "nodes", "index", "presences", "meta", "sweep"}, kind)
+		})
 		if len(keys) > 0 {
 			key := keys[f.rand.IntN(len(keys))]
 			f.log("evict %q", key)

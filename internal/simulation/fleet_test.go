@@ -39,6 +39,7 @@ type fleet struct {
 	ended   sync.WaitGroup
 	began   time.Time
 	journal journal
+	wrong   int
 	truth   truth
 }
 
@@ -70,6 +71,8 @@ func newFleet(t *testing.T, s *redistest.Server, seed uint64) *fleet {
 
 // start has the i-th node run as a new process.
 func (f *fleet) start(i int) *node {
+	f.s.Thaw() // nobody could start while Redis is away
+	f.s.Start()
 	n := &node{fleet: f, name: fmt.Sprint("n", i), link: f.s.NewLink(f.t)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	client := n.link.NewClient(f.t, func(o *redis.UniversalOptions) { o.ContextTimeoutEnabled = true })

@@ -158,7 +158,10 @@ func (f *fleet) close() {
 	for _, n := range f.nodes[1:] {
 		n.deploy()
 	}
-	redistest.Advance(f.t, settled)
+	for _, p := range f.people {
+		p.end()
+	}
+	redistest.Advance(f.t, settled) // whoever is in grace is swept by the last one
 	last := f.nodes[0]
 	last.fleet.truth.drained(last)
 	last.end(0)

@@ -23,9 +23,10 @@ local function sign(meta_key, nodes_key, id, lease, wait)
   redis.call('HSET', meta_key, 'leased', now_ms, 'lease', lease, 'wait', wait)
 end
 
--- lapsed tells whether the lease of a node has.
-local function lapsed(nodes_key, node_key, id)
+-- lapsed tells whether the lease of a node has, which none has that is unknown.
+-- Where the node's row is lost, it had the lease of the one that signed last.
+local function lapsed(meta_key, nodes_key, node_key, id)
   local leased = redis.call('ZSCORE', nodes_key, id)
-  local lease = redis.call('HGET', node_key, 'lease')
-  return not leased or not lease or tonumber(leased) < now_us / 1000 - lease
+  local lease = redis.call('HGET', node_key, 'lease') or redis.call('HGET', meta_key, 'lease')
+  return leased ~= false and tonumber(leased) < now_us / 1000 - (lease or 0)
 end

@@ -22,7 +22,7 @@ if age then
   for i, score in ipairs(redis.call('ZMSCORE', KEYS[2], unpack(short))) do
     stale[i] = score and tonumber(score) < now_us / 1000 - age
   end
-elseif lapsed(KEYS[7], KEYS[1], ARGV[1]) then
+elseif lapsed(KEYS[8], KEYS[7], KEYS[1], ARGV[1]) then
   redis.call('HDEL', KEYS[1], 'incarnation')
   for i = 1, #short do stale[i] = true end
 end

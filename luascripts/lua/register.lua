@@ -19,7 +19,8 @@ local meta = redis.call('HMGET', KEYS[1], 'schema', 'shards', 'epoch')
 if meta[1] ~= ARGV[3] then return redis.error_reply('SCHEMA ' .. meta[1]) end
 if meta[2] ~= ARGV[4] then return redis.error_reply('SHARDS ' .. meta[2]) end
 local token = redis.call('HGET', KEYS[3], 'token')
-if token and token ~= ARGV[2] and not lapsed(KEYS[2], KEYS[3], ARGV[1]) then
+if token and token ~= ARGV[2] and redis.call('ZSCORE', KEYS[2], ARGV[1])
+    and not lapsed(KEYS[1], KEYS[2], KEYS[3], ARGV[1]) then
   return redis.error_reply('TAKEN ' .. token)
 end
 

@@ -8,7 +8,7 @@
 -- Returns 1 if it was forgotten.
 
 if ARGV[2] == '' then
-  if not lapsed(KEYS[4], KEYS[1], ARGV[1]) then return 0 end
+  if not lapsed(KEYS[5], KEYS[4], KEYS[1], ARGV[1]) then return 0 end
 elseif redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[2] then
   return 0
 end
