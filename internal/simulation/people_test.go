@@ -83,7 +83,7 @@ func (p *person) live() {
 		}
 	}
 	for p.leave.Err() == nil {
-		p.wait(time.Second + rand2(p.rand, 9*time.Second))
+		p.wait(3*time.Second + rand2(p.rand, 17*time.Second))
 		p.node.tracker.Touch(name)
 		if p.rand.IntN(4) == 0 {
 			ctx, cancel := context.WithTimeout(p.leave, 5*time.Second)
