@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -65,6 +66,27 @@ func TestAnyReasonIsOneByte(t *testing.T) {
 		}
 		if left, err := n.LeaveAll(t.Context(), c.Name(), Reason(200)); err != nil || len(left) != 1 {
 			t.Errorf("leave all: %v, %v", left, err)
+		}
+	})
+}
+
+// Who removes a channel because its peer is silent hears of that as of a prune,
+// and is not to take it for one.
+func TestLeavingIsNoEviction(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newStranger(t, s)
+		n.opts.OnEvict = func(_ context.Context, e Eviction) { t.Errorf("evicted: %+v", e) }
+		for range 100 {
+			c, err := n.layer.NewChannel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{}); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := n.LeaveAll(t.Context(), c.Name(), TimedOut); err != nil || len(left) != 1 {
+				t.Fatalf("left %v, %v", left, err)
+			}
 		}
 	})
 }

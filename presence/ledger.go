@@ -190,11 +190,12 @@ func (e *entry) take(room string) (held, bool) {
 }
 
 // evict moves a room that was pruned at a revision aside. It returns false if
-// the channel was written there since.
+// the channel was written there since, or is about to leave.
 func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if i, ok := e.find(room); !ok || e.rooms[i].revision >= at {
+	i, ok := e.find(room)
+	if _, leaving := e.leaving[room]; leaving || !ok || e.rooms[i].revision >= at {
 		return held{}, false
 	}
 	if e.evicted == nil {
