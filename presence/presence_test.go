@@ -3,6 +3,7 @@ package presence_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -247,5 +248,28 @@ func TestRedisAway(t *testing.T) {
 			return err
 		})
 		n.add(t, "lobby", never, "cleo")
+	})
+}
+
+// Revisions are ahead of the clock where Redis's was set back. What Add returns
+// is what Redis has all the same.
+func TestAddReturnsWhenRedisSaysItJoined(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		r := n.add(t, "lobby", n.open(t), "ana")
+		key, client := n.Store().Room("lobby"), s.NewClient(t)
+		ahead := fmt.Sprintf("%d %d 1 1 0", int64(r)+time.Hour.Microseconds(), r)
+		if err := client.HSet(t.Context(), key, "", ahead).Err(); err != nil {
+			t.Fatal(err)
+		}
+		c := n.open(t)
+		first, _, err := n.Add(t.Context(), "lobby", c, presence.Member{User: "ben", Info: []byte("x")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := n.Add(t.Context(), "lobby", c, presence.Member{User: "ben"})
+		if err != nil || !again.JoinedAt.Equal(first.JoinedAt) || string(first.Info) != "x" || first.User != "ben" {
+			t.Errorf("%+v, then %+v, %v", first, again, err)
+		}
 	})
 }
