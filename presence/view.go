@@ -217,7 +217,8 @@ func (v *view) check(redis Counts) {
 
 // doubt is what a check found Redis to have where a view has another revision.
 // Only if the view has not come closer by the next check was an event lost, and
-// not merely under way.
+// not merely under way. If Redis has less by then than the view had, the room was
+// removed, or Redis went back.
 type doubt struct {
 	redis, view Revision
 }
@@ -228,7 +229,7 @@ func (d *doubt) confirmed(view, redis Revision) bool {
 	if view == redis {
 		return false
 	}
-	if before != (doubt{}) && (view < before.redis || view == before.view) {
+	if before != (doubt{}) && (view < before.redis || view == before.view || redis < before.view) {
 		return true
 	}
 	*d = doubt{redis: redis, view: view}
