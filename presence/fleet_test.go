@@ -2,17 +2,26 @@ package presence_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m) }
+func TestMain(m *testing.M) {
+	// A history of the model is worth many cases. The command line may say otherwise.
+	if err := flag.Set("rapid.checks", "30"); err != nil {
+		panic(err)
+	}
+	redistest.Main(m)
+}
 
 // node is one process of a fleet under test, and what its handlers heard.
 type node struct {
@@ -24,10 +33,15 @@ type node struct {
 	evicted []presence.Eviction
 }
 
-func newNode(t *testing.T, s *redistest.Server, opts presence.Options) *node {
+func newNode(t testing.TB, s *redistest.Server, opts presence.Options) *node {
+	t.Helper()
+	return startNode(t, s.NewClient(t), nil, opts)
+}
+
+func startNode(t testing.TB, client redis.UniversalClient, of *groups.Options, opts presence.Options) *node {
 	t.Helper()
 	n := &node{}
-	layer, err := groups.New(t.Context(), s.NewClient(t), nil)
+	layer, err := groups.New(t.Context(), client, of)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +73,7 @@ func newNode(t *testing.T, s *redistest.Server, opts presence.Options) *node {
 	return n
 }
 
-func (n *node) open(t *testing.T) string {
+func (n *node) open(t testing.TB) string {
 	t.Helper()
 	ch, err := n.Layer.NewChannel()
 	if err != nil {

@@ -26,6 +26,7 @@ type Tracker struct {
 	ledger  ledger
 	rooms   localRooms
 	views   views
+	whole   int // presences of a room that is read in one step
 
 	owing    atomic.Bool   // there may be removals that are not written yet
 	ticks    atomic.Int64  // flushes that were due so far
@@ -59,6 +60,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 		log:    layer.Logger(),
 		urgent: int64(o.MaxAge/o.FlushInterval) - urgentFlushes,
 		hurry:  make(chan struct{}, 1),
+		whole:  maxWhole,
 	}
 	t.changes = newDispatcher(o.OnChange, t.log)
 	t.rooms.tracker = t

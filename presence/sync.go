@@ -84,7 +84,7 @@ func (v *view) load(ctx context.Context, paged bool) (s Snapshot, end Revision, 
 		if err != nil {
 			return Snapshot{}, 0, err
 		}
-		if head.Presences > maxWhole {
+		if head.Presences > v.tracker.whole {
 			return v.tracker.pages(ctx, v.room, head)
 		}
 	}

@@ -1,0 +1,41 @@
+package presence
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+func TestWatchCounts(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newStranger(t, s)
+		w, err := n.WatchCounts(t.Context(), "lobby", &WatchOptions{MinInterval: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		for i := range 50 {
+			c, err := n.layer.NewChannel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: fmt.Sprint(i % 5)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		redistest.Advance(t, time.Second)
+		got, err := w.Next(t.Context())
+		if err != nil || got.Presences != 50 || got.Users != 5 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		// Redis lost everything: the next checks take it over.
+		s.Flush()
+		redistest.Advance(t, 2*checkViews+time.Second)
+		want, err := n.Counts(t.Context(), "lobby")
+		if err != nil || w.Counts() != want {
+			t.Errorf("the watcher has %+v, Redis %+v, %v", w.Counts(), want, err)
+		}
+	})
+}
