@@ -1,7 +1,16 @@
 package presence
 
+import "time"
+
 // CheckViews is how often views are compared with Redis.
 const CheckViews = checkViews
 
 // ReadInPagesOver has this node read rooms of more presences in pages.
 func (t *Tracker) ReadInPagesOver(presences int) { t.whole = presences }
+
+// Silence makes a channel of this node look as if it had been silent for a time.
+func (t *Tracker) Silence(channel string, ago time.Duration) {
+	if e := t.own(channel); e != nil {
+		e.see(time.Now().Add(-ago))
+	}
+}

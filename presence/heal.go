@@ -17,18 +17,16 @@ const (
 	reassertAtOnce = 256 // channels that are asserted again at a time
 	rollOver       = 5   // max ages in which all channels are asserted again, just in case
 	healSpread     = 500 * time.Millisecond
-	urgentFlushes  = 3 // before a channel would be pruned, it is flushed at once
+	keepSlack      = time.Second // what is asserted again must not look younger for the time that takes
+	urgentFlushes  = 3           // before a channel would be pruned, it is flushed at once
 )
 
 // keep tells Redis what a channel holds: what is missing is added, and what
 // differs is changed. It is called with the entry locked. A channel that has been
-// silent for too long counts as pruned instead: it must not live for ever.
+// silent for too long is left to the next sweep: it must not live for ever.
 func (t *Tracker) keep(ctx context.Context, e *entry, holding []held) error {
 	unseen := e.unseen()
 	if unseen > t.opts.MaxAge {
-		for _, h := range holding {
-			t.evict(e, h.room.name, h.revision+1, TimedOut)
-		}
 		return nil
 	}
 	byShard := make(map[int][]string, 1)
@@ -41,7 +39,8 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held) error {
 		for _, room := range rooms {
 			h, _ := e.held(room)
 			ops = append(ops, luascripts.Op{
-				Action: luascripts.Keep, Room: room, Short: e.short, Stored: h.record, Unseen: unseen,
+				Action: luascripts.Keep, Room: room, Short: e.short, Stored: h.record,
+				Unseen: unseen + keepSlack,
 			})
 		}
 		return t.writers[shard].do(ctx, ops...)
@@ -57,8 +56,9 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held) error {
 }
 
 // reassert adds a channel of this node again to the rooms of a shard that it
-// should be in.
-func (t *Tracker) reassert(ctx context.Context, e *entry, shard int) error {
+// should be in. Where it has given a sign of life since it was pruned from some,
+// these are among them.
+func (t *Tracker) reassert(ctx context.Context, e *entry, shard int, alive bool) error {
 	if ok, err := e.lock(ctx); !ok {
 		return err
 	}
@@ -71,8 +71,8 @@ func (t *Tracker) reassert(ctx context.Context, e *entry, shard int) error {
 	if err := t.keep(ctx, e, holding); err != nil {
 		return err
 	}
-	if !e.touched.Load() && e.unseen() > t.opts.FlushInterval {
-		return nil // who was pruned comes back with a sign of life
+	if !alive {
+		return nil
 	}
 	for room, member := range e.evictions() {
 		if t.store.Shard(room) != shard {
@@ -86,7 +86,7 @@ func (t *Tracker) reassert(ctx context.Context, e *entry, shard int) error {
 }
 
 // reassertAll does so for many channels, whose writes share batches.
-func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int) {
+func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, alive bool) {
 	for chunk := range slices.Chunk(entries, reassertAtOnce) {
 		if ctx.Err() != nil {
 			return
@@ -94,7 +94,7 @@ func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int) 
 		var work sync.WaitGroup
 		for _, e := range chunk {
 			work.Go(func() {
-				if err := t.reassert(ctx, e, shard); err != nil && ctx.Err() == nil {
+				if err := t.reassert(ctx, e, shard, alive); err != nil && ctx.Err() == nil {
 					t.log.Warn("presence not added again", zap.String("channel", e.channel), zap.Error(err))
 				}
 			})
@@ -116,7 +116,7 @@ func (t *Tracker) roll() {
 	defer cancel()
 	for _, w := range t.writers {
 		if w.down() == nil {
-			t.reassertAll(ctx, t.rolling[:n], w.shard)
+			t.reassertAll(ctx, t.rolling[:n], w.shard, false)
 		}
 	}
 	t.rolling = t.rolling[n:]
@@ -151,9 +151,25 @@ func (w *writer) reassertEverything() {
 	t := w.tracker
 	for chunk := range slices.Chunk(t.ledger.all(), reassertAtOnce) {
 		start := time.Now()
-		t.reassertAll(t.ctx, chunk, w.shard)
+		t.dismiss(chunk, w.shard)
+		t.reassertAll(t.ctx, chunk, w.shard, false)
 		if sleep(t.ctx, nil, time.Since(start)) != nil {
 			return
+		}
+	}
+}
+
+// dismiss treats as pruned those who have been silent for too long, as no sweep
+// may find them any more.
+func (t *Tracker) dismiss(entries []*entry, shard int) {
+	for _, e := range entries {
+		if e.unseen() <= t.opts.MaxAge {
+			continue
+		}
+		for _, h := range e.holding() {
+			if h.room.shard == shard {
+				t.evict(e, h.room.name, h.revision+1, TimedOut)
+			}
 		}
 	}
 }

@@ -247,7 +247,10 @@ func TestRedisAway(t *testing.T) {
 			}
 			return err
 		})
-		n.add(t, "lobby", never, "cleo")
+		redistest.Eventually(t, 20*time.Second, func() error {
+			_, _, err := n.Add(t.Context(), "lobby", never, presence.Member{User: "cleo"})
+			return err
+		})
 	})
 }
 

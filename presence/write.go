@@ -84,6 +84,7 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Pre
 		return Presence{}, 0, unavailable(err)
 	}
 	op := luascripts.Op{Action: luascripts.Add, Room: room, Short: e.short, Record: t.seal(room, e.channel, m)}
+	sent := time.Now() // Redis sees it later: asserted again, it is not seen later still
 	results, err := t.writer(room).do(ctx, op)
 	if err != nil {
 		undo()
@@ -91,7 +92,7 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Pre
 	}
 	record, revision := results[0].Record, Revision(results[0].Revision)
 	e.written.Store(t.ticks.Load())
-	e.see(time.Now())
+	e.see(sent)
 	if old, ok := e.record(held{room: local, record: record.Encode(), revision: revision}); ok {
 		t.rooms.release(old.room) // one hold is enough
 	}
