@@ -1,6 +1,7 @@
 package luascripts_test
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -95,7 +96,6 @@ func FuzzDecodeEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		e, err := luascripts.DecodeEvent(s)
 		if err != nil {
-			_, _ = luascripts.DecodeEventHeader(s) // may know it, must not panic
 			if !reflect.DeepEqual(e, luascripts.Event{}) {
 				t.Fatalf("an error and %+v", e)
 			}
@@ -114,6 +114,25 @@ func FuzzDecodeEvent(f *testing.F) {
 		}
 		if size > len(s) || e.Previous < 0 || !strings.HasPrefix(s, luascripts.EventPrefix) {
 			t.Fatalf("%d bytes of %d: %+v", size, len(s), e)
+		}
+	})
+}
+
+func FuzzDecodeEventHeader(f *testing.F) {
+	f.Add(anEvent)
+	f.Add("\x01C1 0 1 0 0 0\n?")
+	f.Fuzz(func(t *testing.T, s string) {
+		h, err := luascripts.DecodeEventHeader(s)
+		if err != nil {
+			if h != (luascripts.Header{}) {
+				t.Fatalf("an error and %+v", h)
+			}
+			return
+		}
+		checkHeader(t, h)
+		again := fmt.Sprintf("%s%d 0 %d %d %d %d\n", luascripts.EventPrefix, h.Revision, h.Birth, h.Presences, h.Users, h.Anonymous)
+		if g, err := luascripts.DecodeEventHeader(again); err != nil || g != h {
+			t.Fatalf("%+v, then %+v, %v", h, g, err)
 		}
 	})
 }

@@ -87,7 +87,7 @@ func (v *view) Gap() {
 
 // follows tells whether an event is the next one.
 func (v *view) follows(e luascripts.Event) bool {
-	return e.Previous == v.head.Revision && (e.Birth == v.head.Birth || v.head.Revision == 0)
+	return e.Previous == v.head.Revision && e.Revision > e.Previous && (e.Birth == v.head.Birth || v.head.Revision == 0)
 }
 
 // replace makes the members those of a snapshot, and of those that Redis may have

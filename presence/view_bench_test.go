@@ -67,7 +67,7 @@ func (f *frames) event(grows int, items ...string) string {
 }
 
 // benchView is a view, at the revision before f's events, that is fed by hand.
-func benchView(b *testing.B, f *frames) *view {
+func benchView(b testing.TB, f *frames) *view {
 	b.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	b.Cleanup(stop)
@@ -105,7 +105,7 @@ func (v *view) fill(f *frames, n, batch int) {
 	}
 }
 
-func (v *view) mustBeAt(b *testing.B, f *frames) {
+func (v *view) mustBeAt(b testing.TB, f *frames) {
 	b.Helper()
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -71,4 +72,65 @@ func TestTheNextDiffAfterAResyncIsMarked(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A watcher that is never read is bounded by the room, whatever its churn, and
+// holds up nobody: another is told of each change at once.
+func TestAStuckWatcher(t *testing.T) {
+	const before, steps = 50, 20_000
+	f := newFrames()
+	v := benchView(t, f)
+	v.fill(f, before, 10)
+	stuck, reads := v.join(), v.join()
+	rng := rand.New(rand.NewPCG(1, 2))
+	here := make(map[int]bool)
+	for i := range before {
+		here[i] = true
+	}
+	for range steps {
+		i := rng.IntN(4 * before)
+		want := Diff{Added: make([]Presence, 1)}
+		switch {
+		case !here[i]:
+			here[i] = true
+			v.Event(f.event(1, came(i)))
+		case rng.IntN(3) == 0:
+			want = Diff{Updated: make([]Presence, 1)}
+			v.Event(f.event(0, "~"+netstringOf(benchChannel(i))+netstringOf(benchRecord(i, rng.IntN(benchInfo), "c"))))
+		default:
+			want = Diff{Removed: make([]Departure, 1)}
+			delete(here, i)
+			v.Event(f.event(-1, went(i)))
+		}
+		if n := len(stuck.pending.presences); n > before+len(here) {
+			t.Fatalf("%d presences wait, of %d before and %d now", n, before, len(here))
+		}
+		if n := len(stuck.pending.users); n > before+len(here) {
+			t.Fatalf("%d users wait, of %d before and %d now", n, before, len(here))
+		}
+		if len(reads.wake) != 1 {
+			t.Fatal("the other is not woken")
+		}
+		<-reads.wake
+		d := reads.take()
+		same := len(want.Updated) == 1 && d.empty() // the same info again
+		if !same && (len(d.Added) != len(want.Added) || len(d.Removed) != len(want.Removed) || len(d.Updated) != len(want.Updated)) {
+			t.Fatalf("the other was told of %+v", d)
+		}
+		if d.Counts.Revision != Revision(f.header.Revision) {
+			t.Fatalf("the other is at %d, not %d", d.Counts.Revision, f.header.Revision)
+		}
+	}
+	v.mustBeAt(t, f)
+	stayed := 0
+	for i := range before {
+		if here[i] {
+			stayed++
+		}
+	}
+	d := stuck.take()
+	if len(d.Removed) != before-stayed || len(d.UsersWent) != before-stayed ||
+		len(d.Added) != len(here)-stayed || len(d.UsersCame) != len(here)-stayed {
+		t.Errorf("%d came, %d went, of %d before and %d now, %d of them both", len(d.Added), len(d.Removed), before, len(here), stayed)
+	}
 }
