@@ -51,9 +51,7 @@ func (s *Server) AddReplica(i int) *Server {
 	if !s.IsCluster() {
 		s.t.Fatal("AddReplica needs a cluster")
 	}
-	if s.lease != nil {
-		s.lease.spoiled = true
-	}
+	s.spoil()
 	p, err := newProcess(serverPath(s.t), clusterArgs)
 	if err != nil {
 		s.t.Fatalf("start replica: %v", err)
@@ -115,11 +113,9 @@ func (p *process) busPort() string {
 
 // join deals out the slots, introduces the nodes and waits until all agree.
 func join(nodes []*process) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	for i, p := range nodes {
 		first, last := i*slots/masters, (i+1)*slots/masters-1
-		err := once(p.address(), func(c *redis.Client) error {
+		err := p.once(func(ctx context.Context, c *redis.Client) error {
 			if err := c.ClusterAddSlotsRange(ctx, first, last).Err(); err != nil {
 				return err
 			}
@@ -129,11 +125,7 @@ func join(nodes []*process) error {
 			return err
 		}
 	}
-	all := make([]node, len(nodes))
-	for i, p := range nodes {
-		all[i] = p
-	}
-	return clusterReady(all)
+	return clusterReady(nodes)
 }
 
 func meet(ctx context.Context, c *redis.Client, peer *process) error {
@@ -141,15 +133,13 @@ func meet(ctx context.Context, c *redis.Client, peer *process) error {
 }
 
 // clusterReady waits until every node sees all masters and all slots served.
-func clusterReady(nodes []node) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for _, n := range nodes {
-		err := once(n.address(), func(c *redis.Client) error {
+func clusterReady(nodes []*process) error {
+	for _, p := range nodes {
+		err := p.once(func(ctx context.Context, c *redis.Client) error {
 			return poll(patience, func() error { return clusterOK(ctx, c) })
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", n.address(), err)
+			return fmt.Errorf("%s: %w", p.address(), err)
 		}
 	}
 	return nil
@@ -171,17 +161,15 @@ func clusterOK(ctx context.Context, c *redis.Client) error {
 // follow makes p a replica of master, and waits for its first copy and until
 // all masters know it: a stranger gets no vote.
 func (s *Server) follow(p, master *process) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	var id string
-	err := once(master.address(), func(c *redis.Client) (err error) {
+	err := master.once(func(ctx context.Context, c *redis.Client) (err error) {
 		id, err = c.Do(ctx, "CLUSTER", "MYID").Text()
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	err = once(p.address(), func(c *redis.Client) error {
+	err = p.once(func(ctx context.Context, c *redis.Client) error {
 		if err := meet(ctx, c, master); err != nil {
 			return err
 		}
@@ -191,9 +179,9 @@ func (s *Server) follow(p, master *process) error {
 		}
 		return poll(patience, func() error { return inStep(ctx, c) })
 	})
-	for _, n := range s.nodes {
+	for _, n := range s.processes() {
 		if err == nil {
-			err = once(n.address(), func(c *redis.Client) error {
+			err = n.once(func(ctx context.Context, c *redis.Client) error {
 				return poll(patience, func() error { return hasReplica(ctx, c, id, p.address()) })
 			})
 		}

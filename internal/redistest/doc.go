@@ -12,8 +12,9 @@
 // [Bubble] runs it inside testing/synctest with a miniredis that is reached
 // through memory, so that minutes pass in milliseconds.
 //
-// The methods of [Server] break a server: stop, kill, freeze, restart it. A
-// [Link] breaks the network between a server and one of its clients. A [Proc]
+// The methods of [Server] break a server: stop, kill, freeze, restart it, keep it
+// busy, let it refuse; and [SlowLog] and CPU tell what it was busy with. A [Link]
+// breaks the network between a server and one of its clients. A [Proc]
 // is a node in a process of its own, which can be killed and frozen too.
 //
 //	func TestMain(m *testing.M) { redistest.Main(m) }

@@ -40,7 +40,7 @@ func (s *Server) Start() {
 	s.t.Helper()
 	s.fault("start", node.start)
 	if s.IsCluster() {
-		if err := clusterReady(s.nodes); err != nil {
+		if err := clusterReady(s.processes()); err != nil {
 			s.t.Fatalf("start: %v", err)
 		}
 	}
@@ -74,10 +74,15 @@ func (s *Server) DropClients() {
 // fault is each for what the next user of a shared cluster could notice.
 func (s *Server) fault(verb string, f func(node) error) {
 	s.t.Helper()
+	s.spoil()
+	s.each(verb, f)
+}
+
+// spoil tells that nobody else should get this server after the test.
+func (s *Server) spoil() {
 	if s.lease != nil {
 		s.lease.spoiled = true
 	}
-	s.each(verb, f)
 }
 
 func (s *Server) each(verb string, f func(node) error) {

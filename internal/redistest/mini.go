@@ -110,6 +110,18 @@ func (n *mini) shut() {
 	}
 	n.m.Close()
 	// Its scripts outlive it, unlike those of a process.
+	scriptFlush(srv)
+}
+
+func (n *mini) flushScripts() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if srv := n.m.Server(); srv != nil {
+		scriptFlush(srv)
+	}
+}
+
+func scriptFlush(srv *server.Server) {
 	srv.Dispatch(server.NewPeer(bufio.NewWriter(io.Discard)), []string{"SCRIPT", "FLUSH"})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -156,13 +157,13 @@ func TestProcessThatFails(t *testing.T) {
 }
 
 func TestProcessThatEndsBadlyFailsTheTest(t *testing.T) {
-	for _, role := range []string{"exit", "race"} {
-		spy := &spy{TB: t}
-		p := redistest.Process(spy, "echo", echoArgs{})
-		_, _ = redistest.Call[int](t.Context(), p, role, 3)
-		spy.end()
-		if !spy.failed {
-			t.Errorf("%s: the test did not fail", role)
+	for role, want := range map[string]string{"exit": "status 3", "race": "data race"} {
+		failed := failure(t, func(t testing.TB) {
+			p := redistest.Process(t, "echo", echoArgs{})
+			_, _ = redistest.Call[int](t.Context(), p, role, 3)
+		})
+		if !strings.Contains(failed, want) {
+			t.Errorf("%s: %q", role, failed)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -95,7 +96,7 @@ func (p *process) start() error {
 	}
 	defer log.Close()
 
-	cmd := exec.Command(p.path, append([]string{
+	args := append([]string{
 		"--port", strconv.Itoa(p.port),
 		"--bind", "127.0.0.1",
 		"--dir", p.dir,
@@ -104,7 +105,8 @@ func (p *process) start() error {
 		"--appendonly", "no",
 		"--enable-debug-command", "local",
 		"--repl-diskless-sync-delay", "0",
-	}, p.args...)...)
+	}, adminArgs()...)
+	cmd := exec.Command(p.path, append(args, p.args...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	dieWithParent(cmd)
 
@@ -149,9 +151,7 @@ func (p *process) ready() error {
 	if err := poll(patience, p.accepts); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return once(p.address(), func(c *redis.Client) error {
+	return p.once(func(ctx context.Context, c *redis.Client) error {
 		info, err := c.Info(ctx, "server").Result()
 		if err != nil {
 			return err
@@ -186,17 +186,15 @@ func (p *process) stop() error {
 		return nil
 	}
 	_ = resume(p.proc)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	err := once(p.address(), func(c *redis.Client) error { return c.ShutdownSave(ctx).Err() })
+	err := p.once(func(ctx context.Context, c *redis.Client) error { return c.ShutdownSave(ctx).Err() })
 	select {
 	case <-p.done:
 		p.proc = nil
 		return nil
-	case <-ctx.Done():
+	case <-time.After(patience):
 	}
 	p.end()
-	return fmt.Errorf("redistest: shutdown: %w", errors.Join(err, ctx.Err()))
+	return fmt.Errorf("redistest: not shut down: %w", err)
 }
 
 func (p *process) kill() error {
@@ -204,11 +202,7 @@ func (p *process) kill() error {
 	defer p.mu.Unlock()
 	p.end()
 	// An earlier stop may have left one.
-	err := os.Remove(filepath.Join(p.dir, "dump.rdb"))
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	return err
+	return os.RemoveAll(p.dump())
 }
 
 // end kills the process, if there is one, and waits for it.
@@ -234,15 +228,8 @@ func (p *process) signal(send func(*os.Process) error) error {
 }
 
 func (p *process) dropClients() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return once(p.address(), func(c *redis.Client) error {
-		for _, kind := range []string{"pubsub", "normal"} {
-			if err := c.Do(ctx, "CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes").Err(); err != nil {
-				return err
-			}
-		}
-		return nil
+	return p.once(func(ctx context.Context, c *redis.Client) error {
+		return errors.Join(killClients(ctx, c, "pubsub"), killClients(ctx, c, "normal"))
 	})
 }
 
@@ -254,7 +241,8 @@ func (p *process) close() {
 	_ = os.RemoveAll(p.dir)
 }
 
-func (p *process) log() string { return filepath.Join(p.dir, "redis.log") }
+func (p *process) dump() string { return filepath.Join(p.dir, "dump.rdb") }
+func (p *process) log() string  { return filepath.Join(p.dir, "redis.log") }
 
 // tail returns the last lines of the log.
 func (p *process) tail() string {

@@ -97,26 +97,28 @@ func (s *Server) Flush() {
 		s.mini.m.FlushAll()
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for _, n := range s.nodes {
-		err := once(n.address(), func(c *redis.Client) error { return c.FlushAll(ctx).Err() })
-		if err != nil {
-			s.t.Fatalf("flush %s: %v", n.address(), err)
-		}
-	}
+	s.ask("flush", func(ctx context.Context, c *redis.Client) error { return c.FlushAll(ctx).Err() })
 }
 
-// once calls f with a client that exists for this call only and tries no
-// command twice.
-func once(addr string, f func(*redis.Client) error) error {
-	client := redis.NewClient(&redis.Options{
-		Addr:                  addr,
-		MaxRetries:            -1,
-		DialerRetries:         1,
-		ContextTimeoutEnabled: true,
-		DisableIdentity:       true,
-	})
-	defer client.Close()
-	return f(client)
+// processes returns the nodes of a server that has processes, or fails the test.
+func (s *Server) processes() []*process {
+	s.t.Helper()
+	if !s.Real() {
+		s.t.Fatal("needs a real server")
+	}
+	processes := make([]*process, len(s.nodes))
+	for i, n := range s.nodes {
+		processes[i] = n.(*process)
+	}
+	return processes
+}
+
+// ask calls f with a client of each process.
+func (s *Server) ask(verb string, f func(context.Context, *redis.Client) error) {
+	s.t.Helper()
+	for _, p := range s.processes() {
+		if err := p.once(f); err != nil {
+			s.t.Fatalf("%s %s: %v", verb, p.address(), err)
+		}
+	}
 }
