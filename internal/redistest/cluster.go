@@ -189,14 +189,6 @@ func (s *Server) follow(p, master *process) error {
 	return err
 }
 
-func inStep(ctx context.Context, c *redis.Client) error {
-	info, err := c.Info(ctx, "replication").Result()
-	if err == nil && !strings.Contains(info, "master_link_status:up") {
-		err = errors.New("redistest: link to the master is down")
-	}
-	return err
-}
-
 func hasReplica(ctx context.Context, c *redis.Client, id, addr string) error {
 	replicas, err := c.Do(ctx, "CLUSTER", "REPLICAS", id).StringSlice()
 	if err == nil && !strings.Contains(strings.Join(replicas, "\n"), " "+addr+"@") {

@@ -12,6 +12,9 @@
 // [Bubble] runs it inside testing/synctest with a miniredis that is reached
 // through memory, so that minutes pass in milliseconds.
 //
+// [Replicated] starts a master and a replica behind one address, for failovers
+// that lose writes.
+//
 // The methods of [Server] break a server: stop, kill, freeze, restart it, keep it
 // busy, let it refuse; and [SlowLog] and CPU tell what it was busy with. A [Link]
 // breaks the network between a server and one of its clients. A [Proc]
