@@ -88,10 +88,12 @@ func (t *topic) confirmed() bool {
 }
 
 // New returns a running Bus. The caller closes it.
-func New(client redis.UniversalClient, opts Options) *Bus {
+func New(client redis.UniversalClient, opts Options) *Bus { return newBus(newRoute(client), opts) }
+
+func newBus(r route, opts Options) *Bus {
 	b := &Bus{
 		opts:   opts,
-		route:  newRoute(client),
+		route:  r,
 		lanes:  make(map[int]*lane),
 		conns:  make(map[string]*conn),
 		pauses: make(map[string]pause),

@@ -319,3 +319,8 @@ func TestSilenceIsNoLoss(t *testing.T) {
 		b.Close()
 	})
 }
+
+var subscribed = regexp.MustCompile(` (sub|ssub)=[1-9]`)
+
+// subscribers counts the clients that are subscribed to something.
+func subscribers(list string) int { return len(subscribed.FindAllString(list, -1)) }

@@ -256,7 +256,7 @@ func (c *conn) subscribed(name string) error {
 	defer c.bus.mu.Unlock()
 	if t.asked == cmd && !t.gone { // neither moved nor given up meanwhile
 		t.gap = false
-		t.lane.pause, t.lane.away = pause{}, nil
+		t.lane.refusal.pause, t.lane.away = pause{}, nil
 		close(t.ready)
 	}
 	return nil
@@ -300,8 +300,8 @@ func (c *conn) failed(err error) error {
 	return nil
 }
 
-// deliver hands a message to the listener of its topic, unless the topic has
-// another connection by now.
+// deliver hands a message to the listener of its topic, if it is of the current
+// subscription: it may be an earlier one's, or another connection's by now.
 func (c *conn) deliver(name, data string) {
 	b := c.bus
 	slot := b.route.slot(name)
@@ -317,7 +317,7 @@ func (c *conn) deliver(name, data string) {
 	t.hearing.Lock()
 	defer t.hearing.Unlock()
 	b.mu.RLock()
-	l, current := t.listener, t.lane.conn == c
+	l, current := t.listener, t.lane.conn == c && t.confirmed()
 	b.mu.RUnlock()
 	if l != nil && current {
 		l.Frame(data)

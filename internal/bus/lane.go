@@ -17,8 +17,8 @@ type lane struct {
 	slot      int
 	key       string // one of its topics, for finding its server
 	topics    map[string]*topic
-	conn      *conn  // nil: it is not known where, or the server is away
-	pause     pause  // since a server has refused it
+	conn      *conn // nil: it is not known where, or the server is away
+	refusal   refusal
 	elsewhere string // the address of another owner, seen by one check
 
 	away   error         // why it cannot be subscribed; nil once it can
@@ -34,6 +34,13 @@ func (ln *lane) fail(why error) {
 	ln.away = why
 	close(ln.failed)
 	ln.failed = make(chan struct{})
+}
+
+// refusal is that of the server that was the last to refuse a lane.
+type refusal struct {
+	addr  string
+	at    time.Time
+	pause pause
 }
 
 // pause keeps from trying again at once.
@@ -78,8 +85,8 @@ func (b *Bus) detach(ln *lane) {
 
 // refuse takes a lane off a connection whose server does not serve it.
 func (b *Bus) refuse(ln *lane) {
+	ln.refusal = refusal{addr: ln.conn.server.addr, at: time.Now(), pause: ln.refusal.pause.longer()}
 	b.detach(ln)
-	ln.pause = ln.pause.longer()
 	b.route.refresh()
 }
 

@@ -5,6 +5,10 @@ import "time"
 const (
 	lookAgain = 250 * time.Millisecond // for a server, where something is amiss
 	answerIn  = time.Second            // after a doubt, else the connection is given up
+
+	// A server that has refused a lane is not asked again for so long: a master
+	// that became a replica would accept it, and not be where messages are sent.
+	believe = time.Second
 )
 
 // run does what is due, until the Bus is closed.
@@ -145,8 +149,8 @@ func (b *Bus) place() (next time.Time) {
 		switch {
 		case ln.conn != nil || len(ln.topics) == 0:
 			return false
-		case now.Before(ln.pause.until):
-			next = soonest(next, ln.pause.until)
+		case now.Before(ln.refusal.pause.until):
+			next = soonest(next, ln.refusal.pause.until)
 			return false
 		}
 		return true
@@ -164,6 +168,10 @@ func (b *Bus) place() (next time.Time) {
 		b.mu.Lock()
 		c, until := b.conns[server.addr], b.pauses[server.addr].until
 		switch {
+		case server.addr == ln.refusal.addr && now.Before(ln.refusal.at.Add(believe)):
+			b.route.refresh()
+			ln.refusal.pause = ln.refusal.pause.longer()
+			next = soonest(next, ln.refusal.pause.until)
 		case c != nil:
 			b.attach(ln, c)
 		case now.Before(until):

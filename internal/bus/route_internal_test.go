@@ -1,0 +1,229 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+// atlas is a route that is told where the topics are: in place of a cluster that
+// does not say so, two servers that know nothing of each other.
+type atlas struct {
+	single
+	servers []server
+
+	mu     sync.Mutex
+	at     int
+	detour int // so many looks find another server
+	err    error
+	looks  int
+}
+
+func (*atlas) sharded() bool { return true }
+
+func (a *atlas) owner(context.Context, string) (server, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.looks++
+	if a.err != nil {
+		return server{}, a.err
+	}
+	if a.detour > 0 {
+		a.detour--
+		return a.servers[1-a.at], nil
+	}
+	return a.servers[a.at], nil
+}
+
+func (a *atlas) set(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f()
+	a.looks = 0
+}
+
+// looked waits until there were so many looks since the last set.
+func (a *atlas) looked(t *testing.T, n int) {
+	t.Helper()
+	redistest.Eventually(t, time.Minute, func() error {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.looks < n {
+			return fmt.Errorf("%d looks, want %d", a.looks, n)
+		}
+		return nil
+	})
+}
+
+type gaps chan struct{}
+
+func (gaps) Frame(string) {}
+func (g gaps) Gap()       { g <- struct{}{} }
+
+func shardSubscribers(t *testing.T, client redis.UniversalClient) int64 {
+	t.Helper()
+	n, err := client.PubSubShardNumSub(t.Context(), "topic").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n["topic"]
+}
+
+func TestTopicsFollowTheirOwner(t *testing.T) {
+	a := &atlas{}
+	var clients []redis.UniversalClient
+	for range 2 {
+		s := redistest.Real(t)
+		clients = append(clients, s.NewClient(t))
+		a.servers = append(a.servers, server{addr: s.Addrs[0], client: clients[len(clients)-1]})
+	}
+	b := newBus(a, Options{Linger: time.Minute, KeepAlive: 20 * time.Millisecond, Logger: zap.NewNop()})
+	defer b.Close()
+	heard := make(gaps, 100)
+	sub := b.Subscribe("topic", heard)
+	if err := sub.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := sub.Connection()
+
+	// One look that finds another may have asked who is behind.
+	a.set(func() { a.detour = 1 })
+	a.looked(t, 5)
+	// Not to find any says nothing.
+	a.set(func() { a.err = errors.New("away") })
+	a.looked(t, 3)
+	a.set(func() { a.err = nil })
+	if len(heard) != 0 || sub.Connection() != first {
+		t.Fatalf("%d gaps, connection %d, was %d", len(heard), sub.Connection(), first)
+	}
+
+	a.set(func() { a.at = 1 })
+	<-heard
+	if err := sub.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if shardSubscribers(t, clients[1]) != 1 || sub.Connection() == first {
+		t.Error("not subscribed at the new owner")
+	}
+	redistest.Eventually(t, time.Minute, func() error {
+		list, err := clients[0].ClientList(t.Context()).Result()
+		if n := subscriberConns(list); n != 0 || err != nil {
+			return fmt.Errorf("%d connections to the old owner, %v", n, err)
+		}
+		return nil
+	})
+	if len(heard) != 0 {
+		t.Errorf("%d gaps more", len(heard))
+	}
+}
+
+// What the connection before brings is not heard, as it could be heard twice.
+func TestOldConnectionIsNotHeard(t *testing.T) {
+	a := &atlas{}
+	s := redistest.Real(t)
+	client := s.NewClient(t)
+	for _, addr := range []string{"one", "other"} { // two connections to the same server
+		a.servers = append(a.servers, server{addr: addr, client: client})
+	}
+	b := newBus(a, Options{Linger: time.Minute, KeepAlive: time.Hour, Logger: zap.NewNop()})
+	defer b.Close()
+	l := &order{}
+	sub := b.Subscribe("topic", l)
+	if err := sub.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	sent := make(chan int)
+	go func() {
+		n := 0
+		for ; ctx.Err() == nil; n++ {
+			_ = client.SPublish(ctx, "topic", n).Err()
+		}
+		sent <- n
+	}()
+	for range 50 {
+		if err := sub.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a.set(func() { a.at = 1 - a.at })
+		sub.Doubt(sub.Connection())
+	}
+	cancel()
+	t.Logf("%d sent", <-sent)
+	if err := sub.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wrong != "" {
+		t.Error(l.wrong)
+	}
+}
+
+// order hears numbers, which must rise, and one call at a time.
+type order struct {
+	mu    sync.Mutex
+	last  int
+	wrong string
+}
+
+func (o *order) Frame(data string) {
+	if !o.mu.TryLock() {
+		panic("two calls at a time")
+	}
+	defer o.mu.Unlock()
+	var n int
+	_, _ = fmt.Sscan(data, &n)
+	if n != 0 && n <= o.last {
+		o.wrong = fmt.Sprintf("%d after %d", n, o.last)
+	}
+	o.last = n
+}
+
+func (o *order) Gap() {
+	if !o.mu.TryLock() {
+		panic("two calls at a time")
+	}
+	o.mu.Unlock()
+}
+
+// A client that makes a connection anew by itself tells nobody what was lost.
+func TestConnectionMadeAnewByTheClientIsNotTrusted(t *testing.T) {
+	s := redistest.Real(t)
+	client := s.NewClient(t)
+	b := New(client, Options{Linger: time.Minute, KeepAlive: time.Hour, Logger: zap.NewNop()})
+	defer b.Close()
+	heard := make(gaps, 100)
+	sub := b.Subscribe("topic", heard)
+	if err := sub.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.mu.RLock()
+	ps := b.lanes[0].conn.ps
+	b.mu.RUnlock()
+	if err := ps.Subscribe(t.Context(), "topic"); err != nil { // as it does then
+		t.Fatal(err)
+	}
+	<-heard
+	if err := sub.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func subscriberConns(list string) (n int) {
+	for line := range strings.Lines(list) {
+		if strings.Contains(line, " cmd=ssubscribe ") || strings.Contains(line, " cmd=ping ") && strings.Contains(line, " ssub=1 ") {
+			n++
+		}
+	}
+	return n
+}
