@@ -51,7 +51,12 @@ func (e *ear) heard() (frames []string, gaps int) {
 
 func newBus(t testing.TB, client redis.UniversalClient, linger time.Duration) *bus.Bus {
 	t.Helper()
-	b := bus.New(client, bus.Options{Linger: linger, KeepAlive: time.Second, Logger: zap.NewNop()})
+	return keepBus(t, client, linger, time.Second)
+}
+
+func keepBus(t testing.TB, client redis.UniversalClient, linger, keepAlive time.Duration) *bus.Bus {
+	t.Helper()
+	b := bus.New(client, bus.Options{Linger: linger, KeepAlive: keepAlive, Logger: zap.NewNop()})
 	t.Cleanup(b.Close)
 	return b
 }

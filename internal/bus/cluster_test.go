@@ -28,11 +28,11 @@ type fleet struct {
 }
 
 // newFleet subscribes to three topics of each master, two of them of one slot.
-func newFleet(t *testing.T) *fleet {
+func newFleet(t *testing.T, keepAlive time.Duration) *fleet {
 	t.Helper()
 	s := redistest.Cluster(t)
 	f := &fleet{t: t, s: s, client: s.NewClient(t)}
-	f.bus = newBus(t, f.client, time.Minute)
+	f.bus = keepBus(t, f.client, time.Minute, keepAlive)
 	for master := range s.Nodes() {
 		slots := 0
 		for n := 0; slots < 2; n++ {
@@ -126,7 +126,7 @@ func (f *fleet) move(slot, from, to int) {
 // The server that loses a slot says so, and the new one is found. Nobody else
 // notices, and no message is heard twice.
 func TestSlotMoves(t *testing.T) {
-	f := newFleet(t)
+	f := newFleet(t, time.Hour)
 	moving := f.topics[0]
 	slot := hashslot.Of(moving)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -168,7 +168,7 @@ func TestSlotMoves(t *testing.T) {
 
 // Whoever waits for a topic while its slot moves is subscribed where it went.
 func TestComingAndGoingWhileASlotMoves(t *testing.T) {
-	f := newFleet(t)
+	f := newFleet(t, time.Hour)
 	slot := hashslot.Of(f.topics[0])
 	ctx, cancel := context.WithCancel(t.Context())
 	var comers sync.WaitGroup
@@ -192,7 +192,7 @@ func TestComingAndGoingWhileASlotMoves(t *testing.T) {
 }
 
 func TestManualFailover(t *testing.T) {
-	f := newFleet(t)
+	f := newFleet(t, time.Hour)
 	master, replica := f.s.Node(0), f.s.AddReplica(0)
 	for round := 1; round <= 3; round++ {
 		promote(t, replica.NewClient(t), master.NewClient(t))
@@ -225,7 +225,7 @@ func promote(t *testing.T, replica, master redis.UniversalClient) {
 }
 
 func TestMasterKilled(t *testing.T) {
-	f := newFleet(t)
+	f := newFleet(t, time.Hour)
 	f.s.AddReplica(0)
 	f.s.Node(0).Kill()
 	f.gaps(f.of(0)) // the connection to the dead is lost, and that to the promoted made
@@ -236,7 +236,7 @@ func TestMasterKilled(t *testing.T) {
 
 // A frozen master keeps its connections, and new ones to it even open.
 func TestMasterFrozen(t *testing.T) {
-	f := newFleet(t)
+	f := newFleet(t, time.Second)
 	f.s.AddReplica(0)
 	f.s.Node(0).Freeze()
 	f.gaps(f.of(0))
@@ -249,7 +249,7 @@ func TestMasterFrozen(t *testing.T) {
 
 // A shard that is down is no matter of the others', also not for new topics.
 func TestMasterRestart(t *testing.T) {
-	f := newFleet(t)
+	f := newFleet(t, time.Hour)
 	for i := range f.s.Nodes() {
 		if err := f.s.Node(i).NewClient(t).ConfigSet(t.Context(), "cluster-require-full-coverage", "no").Err(); err != nil {
 			t.Fatal(err)
@@ -282,7 +282,7 @@ func TestMasterRestart(t *testing.T) {
 
 // There is one connection to each master, however many topics and slots.
 func TestOneConnectionToEachMaster(t *testing.T) {
-	f := newFleet(t)
+	f := newFleet(t, time.Hour)
 	var subs []*bus.Subscription
 	for i := range 1000 {
 		subs = append(subs, f.bus.Subscribe(fmt.Sprint("topic ", i), &ear{}))

@@ -22,11 +22,11 @@ func TestDoubt(t *testing.T) {
 		b, e, beside, other := newBus(t, client, time.Minute), &ear{}, &ear{}, &ear{}
 		sub := b.Subscribe("{1}topic", e)
 		first := sub.Connection()
+		sub.Doubt(first)
 		wait(t, sub, b.Subscribe("{1}beside", beside), b.Subscribe("{2}other", other))
 		if first != 0 {
 			t.Errorf("connection %d before it was confirmed", first)
 		}
-		sub.Doubt(0)
 		for round := 1; round <= 3; round++ {
 			at := sub.Connection()
 			if at == 0 {
