@@ -12,8 +12,9 @@
 // [Bubble] runs it inside testing/synctest with a miniredis that is reached
 // through memory, so that minutes pass in milliseconds.
 //
-// [Replicated] starts a master and a replica behind one address, for failovers
-// that lose writes.
+// For failovers there are [Replicated], a master and a replica behind one
+// address, and [ClusterWithReplicas]. A cluster's slots migrate, at once or in
+// steps; it grows; its masters are replaced or isolated.
 //
 // The methods of [Server] break a server: stop, kill, freeze, restart it, keep it
 // busy, let it refuse; and [SlowLog] and CPU tell what it was busy with. A [Link]

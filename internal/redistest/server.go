@@ -28,6 +28,10 @@ type Server struct {
 	nodes []node
 	mini  *mini
 	lease *lease // of a shared cluster, else nil
+
+	// Of a cluster:
+	replicas []*process // of each node, or nil
+	bus      *bus
 }
 
 // A node is one server process, or what stands for one.

@@ -62,16 +62,18 @@ func sharedCluster(t testing.TB) *Server {
 	t.Cleanup(func() {
 		// A failed test may leave anything behind.
 		if l.spoiled || t.Failed() {
-			for _, p := range shared.nodes {
-				finish(t, p)
-			}
+			finishAll(t, shared.nodes)
 			shared.nodes = nil
 		}
 		shared.lent.Unlock()
 	})
 	if shared.nodes == nil {
-		nodes, err := newCluster(path)
+		nodes, err := newCluster(path, masters, clusterArgs(nil))
+		if err == nil {
+			err = join(nodes)
+		}
 		if err != nil {
+			closeAll(nodes)
 			t.Fatalf("start cluster: %v", err)
 		}
 		shared.nodes = nodes

@@ -1,0 +1,190 @@
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ClusterWithReplicas is [Cluster] with a replica of each master. A master that
+// is gone for two seconds is replaced.
+func ClusterWithReplicas(t testing.TB, args ...string) *Server {
+	t.Helper()
+	path, b := serverPath(t), newBus()
+	t.Cleanup(b.close) // after the processes
+	nodes, err := newCluster(path, 2*masters, b.args(clusterArgs(args)))
+	t.Cleanup(func() { finishAll(t, nodes) })
+	if err == nil {
+		err = join(nodes[:masters])
+	}
+	if err != nil {
+		t.Fatalf("start cluster: %v", err)
+	}
+	s := clusterServer(t, nodes[:masters])
+	s.bus = b
+	errs := make([]error, masters)
+	var wg sync.WaitGroup
+	for i, p := range nodes[masters:] {
+		wg.Go(func() { errs[i] = s.follow(p, nodes[i]) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatalf("replicas: %v", err)
+	}
+	s.replicas = slices.Clone(nodes[masters:])
+	return s
+}
+
+// AddReplica starts a replica of the cluster's i-th master, and returns it once
+// it is in step with that. Nodes and Addrs do not count it.
+func (s *Server) AddReplica(i int) *Server {
+	s.t.Helper()
+	nodes := s.cluster()
+	p, err := newProcess(serverPath(s.t), s.bus.args(clusterArgs(nil)))
+	if err != nil {
+		s.t.Fatalf("start replica: %v", err)
+	}
+	s.t.Cleanup(func() { finish(s.t, p) })
+	if err := s.follow(p, nodes[i]); err != nil {
+		s.t.Fatalf("replica of %s: %v", nodes[i].address(), err)
+	}
+	s.replicas[i] = p
+	return s.Replica(i)
+}
+
+// Replica returns the replica of the i-th master. After a failover, that is the
+// former master.
+func (s *Server) Replica(i int) *Server {
+	s.t.Helper()
+	s.cluster()
+	p := s.replicas[i]
+	if p == nil {
+		s.t.Fatalf("master %d has no replica", i)
+	}
+	return &Server{Addrs: []string{p.address()}, t: s.t, name: realName, nodes: []node{p}, lease: s.lease}
+}
+
+// FailOver makes the i-th master change places with its replica, in good order:
+// nothing is lost.
+func (s *Server) FailOver(i int) {
+	s.t.Helper()
+	s.Replica(i).ask("fail over to", func(ctx context.Context, c *redis.Client) error {
+		return c.ClusterFailover(ctx).Err()
+	})
+	s.AwaitFailOver(i)
+	s.AwaitReplica(i)
+}
+
+// AwaitFailOver waits until the replica of the i-th master has taken its place,
+// because that was killed, frozen or isolated. Then Node(i) is the new master
+// and Replica(i) is what was there before.
+func (s *Server) AwaitFailOver(i int) {
+	s.t.Helper()
+	nodes := s.cluster()
+	old, replica := nodes[i], s.replicas[i]
+	err := replica.await(func(ctx context.Context, c *redis.Client) error { return hasRole(ctx, c, "master") })
+	s.nodes[i], s.replicas[i], s.Addrs[i] = replica, old, replica.address()
+	if err == nil {
+		err = clusterReady(s.processes())
+	}
+	// They vote for it before they hear that it has won.
+	for _, p := range s.processes() {
+		if err == nil {
+			err = p.await(func(ctx context.Context, c *redis.Client) error { return replaced(ctx, c, old.address()) })
+		}
+	}
+	if err != nil {
+		s.t.Fatalf("no failover to %s: %v", replica.address(), err)
+	}
+}
+
+// AwaitReplica waits until the i-th master has a replica that is in step, as the
+// former master is some time after it was started, thawed or reunited.
+func (s *Server) AwaitReplica(i int) {
+	s.t.Helper()
+	master, p := s.cluster()[i], s.replicas[i]
+	err := p.await(func(ctx context.Context, c *redis.Client) error {
+		return errors.Join(hasRole(ctx, c, "slave"), inStep(ctx, c))
+	})
+	if err == nil {
+		err = s.known(p, master)
+	}
+	if err != nil {
+		s.t.Fatalf("%s is no replica: %v", p.address(), err)
+	}
+}
+
+// follow makes p a replica of master.
+func (s *Server) follow(p, master *process) error {
+	id, err := master.clusterID()
+	if err != nil {
+		return err
+	}
+	err = p.once(func(ctx context.Context, c *redis.Client) error {
+		if err := meet(ctx, c, master); err != nil {
+			return err
+		}
+		// Until it has met the master it does not know the id.
+		if err := poll(patience, func() error { return c.ClusterReplicate(ctx, id).Err() }); err != nil {
+			return err
+		}
+		return poll(patience, func() error { return inStep(ctx, c) })
+	})
+	if err != nil {
+		return err
+	}
+	return s.known(p, master)
+}
+
+// known waits until all masters know the replica: a stranger gets no vote.
+func (s *Server) known(p, master *process) error {
+	id, err := master.clusterID()
+	for _, n := range s.nodes {
+		if err == nil {
+			err = n.(*process).await(func(ctx context.Context, c *redis.Client) error {
+				return hasReplica(ctx, c, id, p.address())
+			})
+		}
+	}
+	return err
+}
+
+// await asks p until f returns nil.
+func (p *process) await(f func(context.Context, *redis.Client) error) error {
+	return p.once(func(ctx context.Context, c *redis.Client) error {
+		return poll(patience, func() error { return f(ctx, c) })
+	})
+}
+
+func hasRole(ctx context.Context, c *redis.Client, want string) error {
+	info, err := c.Info(ctx, "replication").Result()
+	if role := field(info, "role"); err == nil && role != want {
+		err = fmt.Errorf("redistest: a %s, not a %s", role, want)
+	}
+	return err
+}
+
+func hasReplica(ctx context.Context, c *redis.Client, id, addr string) error {
+	replicas, err := c.Do(ctx, "CLUSTER", "REPLICAS", id).StringSlice()
+	if err == nil && !strings.Contains(strings.Join(replicas, "\n"), " "+addr+"@") {
+		err = fmt.Errorf("redistest: replica %s is not known", addr)
+	}
+	return err
+}
+
+// replaced fails while c's node believes that a master at addr has slots.
+func replaced(ctx context.Context, c *redis.Client, addr string) error {
+	ranges, err := c.ClusterSlots(ctx).Result()
+	for _, r := range ranges {
+		if err == nil && r.Nodes[0].Addr == addr {
+			err = fmt.Errorf("redistest: %s still has slots", addr)
+		}
+	}
+	return err
+}
