@@ -77,15 +77,23 @@ func shardSubscribers(t *testing.T, client redis.UniversalClient) int64 {
 	return n["topic"]
 }
 
-func TestTopicsFollowTheirOwner(t *testing.T) {
+// twoServers returns an atlas of two, and clients of them.
+func twoServers(t *testing.T) (*atlas, []redis.UniversalClient) {
+	t.Helper()
 	a := &atlas{}
 	var clients []redis.UniversalClient
 	for range 2 {
 		s := redistest.Real(t)
-		clients = append(clients, s.NewClient(t))
-		a.servers = append(a.servers, server{addr: s.Addrs[0], client: clients[len(clients)-1]})
+		client := s.NewClient(t)
+		clients = append(clients, client)
+		a.servers = append(a.servers, server{addr: s.Addrs[0], client: client})
 	}
-	b := newBus(a, Options{Linger: time.Minute, KeepAlive: 20 * time.Millisecond, Logger: zap.NewNop()})
+	return a, clients
+}
+
+func TestTopicsFollowTheirOwner(t *testing.T) {
+	a, clients := twoServers(t)
+	b := newBus(a, Options{Linger: time.Minute, KeepAlive: 200 * time.Millisecond, Logger: zap.NewNop()})
 	defer b.Close()
 	heard := make(gaps, 100)
 	sub := b.Subscribe("topic", heard)
@@ -123,6 +131,101 @@ func TestTopicsFollowTheirOwner(t *testing.T) {
 	})
 	if len(heard) != 0 {
 		t.Errorf("%d gaps more", len(heard))
+	}
+}
+
+// Who refuses a lane is not asked again until it is known who has it, as it might
+// accept it as a replica.
+func TestRefusalIsBelieved(t *testing.T) {
+	a, clients := twoServers(t)
+	b := newBus(a, Options{Linger: time.Minute, KeepAlive: time.Hour, Logger: zap.NewNop()})
+	defer b.Close()
+	heard := make(gaps, 100)
+	sub := b.Subscribe("topic", heard)
+	refuse := func() {
+		t.Helper()
+		if err := sub.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.refuse(b.lanes[0])
+	}
+	refuse()
+	a.set(func() {})
+	a.looked(t, 4)
+	if len(heard) != 0 || shardSubscribers(t, clients[0]) != 0 {
+		t.Error("asked again")
+	}
+	a.set(func() { a.at = 1 })
+	<-heard
+	if shardSubscribers(t, clients[1]) != 1 {
+		t.Error("not subscribed at the new owner")
+	}
+	refuse()
+	<-heard // there is no other, so in the end it is asked again
+	if shardSubscribers(t, clients[1]) != 1 || len(heard) != 0 {
+		t.Error("not subscribed where it was")
+	}
+}
+
+// gated is a server to which connections open once it lets them.
+type gated struct {
+	client redis.UniversalClient
+	open   chan struct{}
+}
+
+func (g gated) Subscribe(ctx context.Context, topics ...string) *redis.PubSub {
+	<-g.open
+	return g.client.Subscribe(ctx, topics...)
+}
+
+// A lane leaves a server that does not answer as soon as there is another owner,
+// and a connection that comes about later takes nothing of it.
+func TestServerThatDoesNotAnswerIsLeft(t *testing.T) {
+	a, clients := twoServers(t)
+	first, second := make(chan struct{}), make(chan struct{})
+	a.servers[0].client = gated{clients[0], first}
+	a.servers[1].client = gated{clients[1], second}
+	b := newBus(a, Options{Linger: time.Minute, KeepAlive: time.Hour, Logger: zap.NewNop()})
+	defer b.Close()
+	heard := make(gaps, 100)
+	sub := b.Subscribe("topic", heard)
+	// placed waits until the lane has a connection to a server, and returns it.
+	placed := func(at int) (c *conn) {
+		t.Helper()
+		redistest.Eventually(t, time.Minute, func() error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if c = b.lanes[0].conn; c == nil || c.server.addr != a.servers[at].addr {
+				return fmt.Errorf("not at server %d", at)
+			}
+			return nil
+		})
+		return c
+	}
+	old := placed(0)
+	a.set(func() { a.at = 1 })
+	b.mu.Lock()
+	b.checkAt = time.Time{}
+	b.mu.Unlock()
+	b.wake()
+	placed(1)
+	close(first)
+	redistest.Eventually(t, time.Minute, func() error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(old.join) != 0 {
+			return errors.New("not begun")
+		}
+		return nil
+	})
+	close(second)
+	if err := sub.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if shardSubscribers(t, clients[0]) != 0 || shardSubscribers(t, clients[1]) != 1 || len(heard) != 0 {
+		t.Errorf("%d and %d subscribers, %d gaps", shardSubscribers(t, clients[0]), shardSubscribers(t, clients[1]), len(heard))
 	}
 }
 

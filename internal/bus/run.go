@@ -126,14 +126,14 @@ func (b *Bus) check() time.Time {
 	return b.checkAt
 }
 
-// compare takes a lane off its connection if its slot has another owner. Where
-// the connection works, that takes two looks, as who was asked may be behind.
+// compare takes a lane off its connection if its slot has another owner, and it
+// was seen twice: who was asked may be behind.
 func (b *Bus) compare(ln *lane, owner string, err error) (amiss bool) {
 	switch {
 	case err != nil || owner == ln.conn.server.addr:
 		ln.elsewhere = ""
 		return err != nil
-	case ln.elsewhere == owner || ln.conn.heardAt.Load() == 0:
+	case ln.elsewhere == owner:
 		b.detach(ln)
 	default:
 		ln.elsewhere = owner
