@@ -97,10 +97,15 @@ func (b *Bus) check() time.Time {
 	if !b.route.sharded() {
 		return time.Time{}
 	}
-	if now := time.Now(); now.Before(b.checkAt) {
-		return b.checkAt
+	b.mu.Lock()
+	now, due := time.Now(), b.checkAt
+	if due.IsZero() || !now.Before(due) {
+		b.checkAt = now.Add(b.opts.KeepAlive)
 	}
-	b.checkAt = time.Now().Add(b.opts.KeepAlive)
+	b.mu.Unlock()
+	if now.Before(due) {
+		return due
+	}
 	used := make(map[*conn]bool)
 	for _, ln := range b.lanesWhere(func(ln *lane) bool { return ln.conn != nil }) {
 		owner, err := b.route.owner(b.ctx, ln.key)
