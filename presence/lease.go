@@ -46,7 +46,9 @@ func (w *writer) renew() error {
 	if w.doubt != nil {
 		number-- // of which alone is known that it was written
 	}
-	epoch, _, err := t.store.Renew(ctx, w.shard, w.registration, w.incarnation.ID, number)
+	pulse := t.layer.Pulse(w.shard)
+	connection := pulse.Connection()
+	epoch, heard, err := t.store.Renew(ctx, w.shard, w.registration, w.incarnation.ID, number)
 	switch {
 	case errors.Is(err, luascripts.ErrFenced):
 		err = w.register(errors.Is(err, luascripts.ErrLost))
@@ -54,6 +56,9 @@ func (w *writer) renew() error {
 		t.log.Warn("data was lost, adding presences again", zap.Int("shard", w.shard))
 		w.incarnation.Epoch = epoch
 		w.heal()
+	}
+	if err == nil && !heard {
+		pulse.Doubt(connection)
 	}
 	w.note(err)
 	return err
