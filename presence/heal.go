@@ -49,7 +49,15 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held) error {
 			failed = r.err
 		}
 		for i, result := range r.done {
-			e.rewrite(byShard[shard][i], result.Record.Encode(), Revision(result.Revision))
+			room := byShard[shard][i]
+			if e.rewrite(room, result.Record.Encode(), Revision(result.Revision)) || result.Status != luascripts.StatusAdded {
+				continue
+			}
+			// This has undone a prune of which the node has heard only now: the
+			// channel is in the room, so it must be in the group.
+			if _, _, err := t.add(ctx, e, room, e.evictions()[room]); err != nil {
+				failed = err
+			}
 		}
 	}
 	return failed

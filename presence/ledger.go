@@ -161,13 +161,16 @@ func (e *entry) record(h held) (old held, replaced bool) {
 	return old, replaced
 }
 
-// rewrite notes an update, unless the channel was pruned from the room since.
-func (e *entry) rewrite(room, record string, revision Revision) {
+// rewrite notes an update. It returns false if the channel was pruned from the
+// room since.
+func (e *entry) rewrite(room, record string, revision Revision) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if i, ok := e.find(room); ok {
+	i, ok := e.find(room)
+	if ok {
 		e.rooms[i].record, e.rooms[i].revision = record, revision
 	}
+	return ok
 }
 
 // erase forgets a room, and returns what was held there.

@@ -139,12 +139,13 @@ func (w *writer) run(batch []*write) {
 }
 
 // ready settles what is in doubt. While Redis is known to be away that is left to
-// recover, as callers do not wait for it.
+// recover, as callers do not wait for it; that has ended where the tracker is
+// being closed.
 func (w *writer) ready() error {
 	if w.doubt == nil {
 		return nil
 	}
-	if o := w.away.Load(); o != nil {
+	if o := w.away.Load(); o != nil && w.tracker.ctx.Err() == nil {
 		return o.error()
 	}
 	return w.settle()

@@ -139,7 +139,8 @@ func removeWhateverTheHandlerDoes(t *testing.T, s *redistest.Server) {
 	}
 	// The leave fails, and the handler is called all the same.
 	ch = n.enter(t, "lobby", "ana")
-	n.Wire.lose(asked, "write", 1)
+	n.Wire.lose(asked, "write", always)
+	defer n.Wire.heal()
 	called := false
 	err := heartbeat.RemovePresence(n.Tracker, ch.Name(), func(context.Context, error) { called = true })(t.Context(), nil)
 	if !errors.Is(err, presence.ErrUnavailable) || !called {

@@ -266,7 +266,7 @@ func Example_maintenance() {
 	if _, _, err := s.tracker.Add(ctx, "some_room", channel.Name(), presence.Member{User: "ann"}); err != nil {
 		panic(err)
 	}
-	server.SetTime(time.Now().Add(61 * time.Second))
+	silent(ctx, s, channel, 61*time.Second)
 
 	// Room.objects.prune_presences(), and with an age
 	changes, err := pruner.Presences(ctx)
@@ -293,6 +293,16 @@ func Example_maintenance() {
 	// 0 <nil>
 	// [some_room] <nil>
 	// context deadline exceeded
+}
+
+// silent makes a channel look as if it had been silent for some time.
+func silent(ctx context.Context, s *site, channel *groups.Channel, d time.Duration) {
+	_, short, _ := groups.SplitChannel(channel.Name())
+	key := s.tracker.Store().Presences(0, s.layer.NodeID())
+	seen := float64(time.Now().Add(-d).UnixMilli())
+	if err := s.tracker.Store().Client().ZAdd(ctx, key, redis.Z{Score: seen, Member: short}).Err(); err != nil {
+		panic(err)
+	}
 }
 
 // What presence_changed has told a receiver.

@@ -21,44 +21,58 @@ func quick() config {
 
 var cuts = map[cut]string{asked: "before the script", answered: "after the script"}
 
-var breaks = map[string]func(s *redistest.Server, resume func()){
-	"Redis stops": func(s *redistest.Server, resume func()) {
+// breaks are what happens to a call while it is at the wire, which loses so many
+// calls of its script. resume lets it go on, and waits until it has returned.
+var breaks = map[string]struct {
+	lost  int
+	do    func(s *redistest.Server, n *node, resume func())
+	fails bool
+}{
+	"one call is lost": {1, func(_ *redistest.Server, _ *node, resume func()) { resume() }, false},
+	"connections drop": {1, func(s *redistest.Server, _ *node, resume func()) {
+		s.DropClients()
+		resume()
+	}, false},
+	"Redis stops": {1, func(s *redistest.Server, _ *node, resume func()) {
 		s.Stop()
 		resume()
 		s.Start()
-	},
-	"connections drop": func(s *redistest.Server, resume func()) {
-		s.DropClients()
+	}, true},
+	"calls are lost for long": {always, func(_ *redistest.Server, n *node, resume func()) {
 		resume()
-	},
+		n.Wire.heal()
+	}, true},
 }
 
-// An operation is interrupted, and says so. Then the state and the groups agree,
-// an add or a change has no effect, a removal has, and trying again does it.
+var interrupted = map[string]struct {
+	call   func(ctx context.Context, n *node, ch *groups.Channel) error
+	before []string // users of the room, of the same channel
+	failed []string // after a failure
+	after  []string // after another try, or where there is no failure
+}{
+	"add": {func(ctx context.Context, n *node, ch *groups.Channel) error {
+		_, _, err := n.Add(ctx, "lobby", ch.Name(), presence.Member{User: "ana"})
+		return err
+	}, nil, nil, []string{"ana"}},
+	"switch": {func(ctx context.Context, n *node, ch *groups.Channel) error {
+		_, _, err := n.Add(ctx, "lobby", ch.Name(), presence.Member{User: "ana"})
+		return err
+	}, []string{"ben"}, []string{"ben"}, []string{"ana"}},
+	"remove": {func(ctx context.Context, n *node, ch *groups.Channel) error {
+		_, err := n.Remove(ctx, "lobby", ch.Name())
+		return err
+	}, []string{"ana"}, nil, nil},
+	"leave-all": {func(ctx context.Context, n *node, ch *groups.Channel) error {
+		_, err := n.LeaveAll(ctx, ch.Name(), presence.Disconnected)
+		return err
+	}, []string{"ana"}, nil, nil},
+}
+
+// An operation is interrupted. Where that is soon over it is sent again: it is in
+// effect, once. Else it says so; then the state and the groups agree, an add or a
+// change has no effect, a removal has, and trying again does it.
 func TestOutageInTheMiddle(t *testing.T) {
-	for name, op := range map[string]struct {
-		call   func(ctx context.Context, n *node, ch *groups.Channel) error
-		before []string // users of the room, of the same channel
-		failed []string // after the failure
-		after  []string // after another try
-	}{
-		"add": {func(ctx context.Context, n *node, ch *groups.Channel) error {
-			_, _, err := n.Add(ctx, "lobby", ch.Name(), presence.Member{User: "ana"})
-			return err
-		}, nil, nil, []string{"ana"}},
-		"switch": {func(ctx context.Context, n *node, ch *groups.Channel) error {
-			_, _, err := n.Add(ctx, "lobby", ch.Name(), presence.Member{User: "ana"})
-			return err
-		}, []string{"ben"}, []string{"ben"}, []string{"ana"}},
-		"remove": {func(ctx context.Context, n *node, ch *groups.Channel) error {
-			_, err := n.Remove(ctx, "lobby", ch.Name())
-			return err
-		}, []string{"ana"}, nil, nil},
-		"leave-all": {func(ctx context.Context, n *node, ch *groups.Channel) error {
-			_, err := n.LeaveAll(ctx, ch.Name(), presence.Disconnected)
-			return err
-		}, []string{"ana"}, nil, nil},
-	} {
+	for name, op := range interrupted {
 		for where, at := range cuts {
 			for what, breaks := range breaks {
 				t.Run(name+"/"+at+"/"+what, func(t *testing.T) {
@@ -73,26 +87,32 @@ func TestOutageInTheMiddle(t *testing.T) {
 						for _, user := range op.before {
 							n.add(t, "lobby", ch, user)
 						}
-						reached, next := n.Wire.hold(where, "write")
-						failed := make(chan error, 1)
+						reached, next := n.Wire.hold(where, "write", breaks.lost)
+						returned := make(chan error, 1)
 						go func() {
 							ctx, cancel := context.WithTimeout(t.Context(), patience)
 							defer cancel()
-							failed <- op.call(ctx, n, ch)
+							returned <- op.call(ctx, n, ch)
 						}()
 						<-reached
-						breaks(s, func() {
+						breaks.do(s, n, func() {
 							close(next)
-							if err := <-failed; !errors.Is(err, presence.ErrUnavailable) {
+							err := <-returned
+							if breaks.fails && !errors.Is(err, presence.ErrUnavailable) || !breaks.fails && err != nil {
 								t.Errorf("%v", err)
 							}
 						})
-						settled(t, n, probe, ch, op.failed)
-						redistest.Eventually(t, patience, func() error { return op.call(t.Context(), n, ch) })
+						if breaks.fails {
+							settled(t, n, probe, ch, op.failed)
+							redistest.Eventually(t, patience, func() error { return op.call(t.Context(), n, ch) })
+						}
 						settled(t, n, probe, ch, op.after)
 						told := replay(t, "lobby", n)
 						if state, err := present(t.Context(), n, "lobby"); err != nil || !slices.Equal(told, state) {
 							t.Errorf("told of %q, present %q, %v", told, state, err)
+						}
+						if changes := n.told(t, "lobby"); !breaks.fails && len(changes) != len(op.before)+1 {
+							t.Errorf("not once in effect: %+v", changes)
 						}
 					})
 				})

@@ -84,12 +84,12 @@ func pruneWithoutNode(t *testing.T, s *redistest.Server) {
 // The counterpart of the commands, as cron runs it.
 func pruneCommand(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	n.age(t, n.enter(t, "lobby", "ana"), time.Hour)
 	n.enter(t, "garden", "ben")
 	path := filepath.Join(t.TempDir(), "rollcall-prune.exe")
 	if out, err := exec.Command("go", "build", "-o", path, "../../prune/cmd/rollcall-prune").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	n.age(t, n.enter(t, "lobby", "ana"), time.Hour)
 	out, err := exec.CommandContext(t.Context(), path, "-redis", s.Addrs[0], "-rooms").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "lobby") || strings.Contains(string(out), "garden") {
 		t.Errorf("%v\n%s", err, out)

@@ -25,28 +25,39 @@ func flushing() config {
 	return config{presence: presence.Options{FlushInterval: 5 * time.Millisecond}}
 }
 
+// touched touches a channel, and waits until that is written.
+func (n *node) touched(t *testing.T, room string, ch *groups.Channel) {
+	t.Helper()
+	redistest.Eventually(t, patience, func() error {
+		if now := serverTime(t, n.Client); now.Sub(n.lastSeen(t, room, ch)) < 10*time.Millisecond {
+			return fmt.Errorf("seen just now, at %v", now)
+		}
+		return nil
+	})
+	before := serverTime(t, n.Client).Truncate(time.Millisecond)
+	n.Touch(ch.Name())
+	redistest.Eventually(t, patience, func() error {
+		if seen := n.lastSeen(t, room, ch); seen.Before(before) {
+			return fmt.Errorf("last seen %v, touched at %v", seen, before)
+		}
+		return nil
+	})
+}
+
 func touchInRooms(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, flushing())
 	ch := n.open(t)
 	for i := range 10 {
 		n.add(t, fmt.Sprint("room", i), ch, "ana")
 	}
-	n.age(t, ch, 30*time.Second)
-	old := n.lastSeen(t, "room0", ch)
 	n.Wire.forget()
-	n.Touch(ch.Name())
-	redistest.Eventually(t, patience, func() error {
-		if seen := n.lastSeen(t, "room0", ch); !seen.After(old.Add(20 * time.Second)) {
-			return fmt.Errorf("last seen %v", seen)
-		}
-		return nil
-	})
-	if writes := n.Wire.count("touch"); writes != 1 {
+	n.touched(t, "room0", ch)
+	if writes := n.Wire.count("touch"); writes > 1 { // none where it went with other news of the channel
 		t.Errorf("%d writes for one touch of 10 rooms", writes)
 	}
 	one := n.lastSeen(t, "room0", ch)
 	for i := range 10 {
-		if seen := n.lastSeen(t, fmt.Sprint("room", i), ch); !seen.Equal(one) {
+		if seen := n.lastSeen(t, fmt.Sprint("room", i), ch); seen.Before(one) {
 			t.Errorf("room %d: last seen %v, in room 0 %v", i, seen, one)
 		}
 	}
@@ -61,17 +72,10 @@ func touchUnknown(t *testing.T, s *redistest.Server) {
 	if _, err := n.Remove(t.Context(), "lobby", left.Name()); err != nil {
 		t.Fatal(err)
 	}
-	n.age(t, known, 30*time.Second)
 	for _, name := range []string{stranger.Name(), left.Name(), "nobody", "dead!1", ""} {
 		n.Touch(name)
 	}
-	n.Touch(known.Name()) // is written with the others, or after them
-	redistest.Eventually(t, patience, func() error {
-		if seen := n.lastSeen(t, "lobby", known); serverTime(t, n.Client).Sub(seen) > 20*time.Second {
-			return fmt.Errorf("last seen %v", seen)
-		}
-		return nil
-	})
+	n.touched(t, "lobby", known) // is written with the others, or after them
 	if counts, err := n.Counts(t.Context(), "lobby"); err != nil || counts.Presences != 1 {
 		t.Errorf("%+v, %v: a touch created a presence", counts, err)
 	}
@@ -149,16 +153,11 @@ func lastSeenIsRedisTime(t *testing.T, s *redistest.Server) {
 	if seen, now := n.lastSeen(t, "lobby", ch), serverTime(t, n.Client); seen.After(now) || now.Sub(seen) > 20*time.Second {
 		t.Errorf("last seen %v, Redis's time is %v", seen, now)
 	}
-	n.age(t, ch, 30*time.Second)
-	n.Touch(ch.Name())
-	redistest.Eventually(t, patience, func() error {
-		seen, now := n.lastSeen(t, "lobby", ch), serverTime(t, n.Client)
-		if seen.After(now) {
-			t.Fatalf("last seen %v, Redis's time is %v", seen, now)
-		}
-		if now.Sub(seen) > 20*time.Second {
-			return fmt.Errorf("last seen %v", seen)
-		}
-		return nil
-	})
+	if m := s.Mini(); m != nil {
+		m.SetTime(time.Now().Add(time.Second - 24*time.Hour)) // it stands still
+	}
+	n.touched(t, "lobby", ch)
+	if seen, now := n.lastSeen(t, "lobby", ch), serverTime(t, n.Client); seen.After(now) {
+		t.Errorf("last seen %v, Redis's time is %v", seen, now)
+	}
 }

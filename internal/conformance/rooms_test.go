@@ -211,7 +211,7 @@ func addWhileRedisIsDown(t *testing.T, s *redistest.Server) {
 		room := fmt.Sprint("lobby", where)
 		n.enter(t, "elsewhere", "") // the script is known
 		ch := n.open(t)
-		at, next := n.Wire.hold(where, "write")
+		at, next := n.Wire.hold(where, "write", 1)
 		failed := make(chan error, 1)
 		go func() {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -236,7 +236,10 @@ func addWhileRedisIsDown(t *testing.T, s *redistest.Server) {
 			}
 			return err
 		})
-		n.add(t, room, ch, "ana")
+		redistest.Eventually(t, patience, func() error { // it fails at once until the node knows
+			_, _, err := n.Add(t.Context(), room, ch.Name(), presence.Member{User: "ana"})
+			return err
+		})
 		probe.mustReach(t, room, []*groups.Channel{ch}, ch)
 		added, removed := 0, 0
 		for _, c := range n.told(t, room) {
@@ -271,7 +274,7 @@ func removePresent(t *testing.T, s *redistest.Server) {
 func removeDiscardsLast(t *testing.T, s *redistest.Server) {
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
 	ch := n.enter(t, "lobby", "ana")
-	at, next := n.Wire.hold(asked, "write")
+	at, next := n.Wire.hold(asked, "write", always)
 	removed := make(chan error, 1)
 	go func() {
 		_, err := n.Remove(t.Context(), "lobby", ch.Name())
@@ -283,6 +286,8 @@ func removeDiscardsLast(t *testing.T, s *redistest.Server) {
 	if err := <-removed; !errors.Is(err, presence.ErrUnavailable) {
 		t.Errorf("remove: %v", err)
 	}
+	probe.mustReach(t, "lobby", []*groups.Channel{ch}, ch)
+	n.Wire.heal()
 	// A removal that failed is carried on, in both.
 	redistest.Eventually(t, patience, func() error {
 		members, err := probe.members(t.Context(), "lobby", ch)

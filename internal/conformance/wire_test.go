@@ -2,13 +2,20 @@ package conformance_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
 )
 
 // wire stands between a node and Redis. It counts the scripts that are called,
@@ -37,28 +44,31 @@ const (
 func script(args []any) string {
 	keys, _ := args[2].(int)
 	first, _ := args[3].(string)
+	_, number := args[min(3+keys+2, len(args)-1)].(int64)
 	switch {
 	case strings.Contains(first, ":presences:"):
 		return "touch"
 	case strings.HasSuffix(first, ":meta") && keys == 1:
 		return "clock"
-	case strings.HasSuffix(first, ":meta"):
+	case strings.HasSuffix(first, ":meta") && keys == 3:
 		return "register"
 	case strings.HasSuffix(first, ":grace"):
 		return "ungrace"
-	case strings.HasSuffix(first, ":sweep"):
+	case strings.HasSuffix(first, ":sweep") && keys == 2:
 		return "turn"
 	case strings.HasSuffix(first, ":rooms"):
 		return "prune rooms"
+	case !strings.Contains(first, ":node:"):
 	case keys == 4:
 		return "renew"
 	case keys == 5:
 		return "retire"
-	}
-	if _, number := args[3+keys+2].(int64); number {
+	case keys >= 8 && number:
 		return "write"
+	case keys >= 8:
+		return "prune"
 	}
-	return "prune"
+	panic(fmt.Sprintf("unknown script with the keys %q", args[3:3+keys]))
 }
 
 // lose loses the next calls of a script.
@@ -69,15 +79,21 @@ func (w *wire) lose(where cut, script string, calls int) {
 	w.at, w.next = nil, nil
 }
 
-// hold loses the next call, once the test has broken what it wants: at is
-// closed when the call is there, and the test closes next.
-func (w *wire) hold(where cut, script string) (at <-chan struct{}, next chan<- struct{}) {
+// hold loses the next calls, the first of them once the test has broken what it
+// wants: at is closed when that one is there, and the test closes next.
+func (w *wire) hold(where cut, script string, calls int) (at <-chan struct{}, next chan<- struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cut, w.on, w.left = where, script, 1
+	w.cut, w.on, w.left = where, script, calls
 	w.at, w.next = make(chan struct{}), make(chan struct{})
 	return w.at, w.next
 }
+
+// always is more calls than are made while a test looks.
+const always = 1 << 30
+
+// heal ends what lose or hold began.
+func (w *wire) heal() { w.lose(nowhere, "", 0) }
 
 // count returns how often a script was called.
 func (w *wire) count(script string) int {
@@ -114,6 +130,7 @@ func (w *wire) take(script string) (where cut, wait func()) {
 	}
 	w.left--
 	at, next := w.at, w.next
+	w.at, w.next = nil, nil
 	return w.cut, func() {
 		if at != nil {
 			close(at)
@@ -153,4 +170,37 @@ func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		cmd.SetErr(io.EOF)
 		return io.EOF
 	}
+}
+
+// The wire knows each script by the name that the other tests use.
+func TestTheWireKnowsTheScripts(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, config{presence: presence.Options{MaxAge: time.Second, Lease: time.Second}})
+		graced, touched := n.enter(t, "lobby", "ana"), n.enter(t, "garden", "cyd")
+		n.enter(t, "lobby", "ben") // is silent from here on
+		if _, err := n.LeaveAllAfter(t.Context(), graced.Name(), presence.Disconnected, time.Nanosecond); err != nil {
+			t.Fatal(err)
+		}
+		redistest.Eventually(t, patience, func() error {
+			n.Touch(touched.Name())
+			_, err := n.Pruner.Presences(t.Context())
+			for _, script := range []string{"touch", "renew", "prune", "ungrace"} {
+				if n.Wire.count(script) == 0 {
+					err = errors.Join(err, fmt.Errorf("no %s", script))
+				}
+			}
+			return err
+		})
+		if _, err := n.Pruner.Rooms(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, script := range []string{"register", "write", "turn", "clock", "prune rooms", "retire"} {
+			if n.Wire.count(script) == 0 {
+				t.Errorf("no %s", script)
+			}
+		}
+	})
 }

@@ -1,7 +1,7 @@
 -- index: which rooms each channel of a node is in, and when it was last seen.
 -- An index entry is its rooms, each as its length (1 byte) and its name.
 
-local joined, parted = {}, {}
+local joined, parted, fresh = {}, {}, {}
 
 local function note(into, channel, room, value)
   into[channel] = into[channel] or {}
@@ -24,12 +24,12 @@ local function edit(entry, join, part)
   return table.concat(kept)
 end
 
--- commit_index writes the entries of the channels; those that joined are seen
--- then, or later if they were; those without rooms are forgotten.
+-- commit_index writes the entries of the channels; those that joined were seen
+-- then, or later if they are not fresh; those without rooms are forgotten.
 local function commit_index(presences_key, index_key, channels)
   if #channels == 0 then return end
   local entries = redis.call('HMGET', index_key, unpack(channels))
-  local set, gone, seen = {}, {}, {}
+  local set, gone, seen, seen_again = {}, {}, {}, {}
   for i, channel in ipairs(channels) do
     local before = entries[i] or ''
     local after = edit(before, joined[channel] or {}, parted[channel] or {})
@@ -41,12 +41,14 @@ local function commit_index(presences_key, index_key, channels)
     end
     if joined[channel] then
       local _, at = next(joined[channel]) -- the same for all of its rooms
-      seen[#seen + 1] = at
-      seen[#seen + 1] = channel
+      local list = fresh[channel] and seen or seen_again
+      list[#list + 1] = at
+      list[#list + 1] = channel
     end
   end
   if #set > 0 then redis.call('HSET', index_key, unpack(set)) end
-  if #seen > 0 then redis.call('ZADD', presences_key, 'GT', unpack(seen)) end
+  if #seen > 0 then redis.call('ZADD', presences_key, unpack(seen)) end
+  if #seen_again > 0 then redis.call('ZADD', presences_key, 'GT', unpack(seen_again)) end
   if #gone > 0 then
     redis.call('HDEL', index_key, unpack(gone))
     redis.call('ZREM', presences_key, unpack(gone))

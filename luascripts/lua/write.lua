@@ -42,6 +42,7 @@ for k = 7, #KEYS, stride do
     local kind, position = ARGV[at + i * 3], tonumber(ARGV[at + i * 3 + 1])
     results[i] = apply[kind](room, channels[i], ARGV[at + i * 3 + 2], room.old[i + 1])
     if kind == 'a' or kind == 'k' then
+      fresh[short[position]] = fresh[short[position]] or kind == 'a'
       note(joined, short[position], name, seen[position])
     elseif kind ~= 'u' then
       note(parted, short[position], name, true)
