@@ -52,6 +52,10 @@ type scripts struct {
 	register, renew        script
 	prune, retire, noRooms script
 	ungrace, turn, clock   script
+
+	recount, enlist script
+	amend, enroll   script
+	refill, discard script
 }
 
 func newScripts() scripts {
@@ -71,6 +75,13 @@ func newScripts() scripts {
 		noRooms:  newScript(allowOOM, "prune_rooms"),
 		turn:     newScript(allowOOM, "record", "hold", "turn"),
 		clock:    newScript("", "record", "clock"),
+
+		recount: newScript(allowOOM, "record", "registry", "recount"),
+		enlist:  newScript(allowOOM, "record", "registry", "enlist"),
+		amend:   newScript(allowOOM, "record", "adopt", "amend"),
+		enroll:  newScript(allowOOM, "record", "adopt", "enroll"),
+		refill:  newScript(allowOOM, "record", "refill"),
+		discard: newScript(allowOOM, "discard"),
 	}
 }
 

@@ -1,0 +1,255 @@
+package luascripts
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Audit is what a room's hash says of it, beside what is there, all of one
+// moment.
+type Audit struct {
+	Room       string
+	Exists     bool   // there is a hash of the room
+	Registered bool   // it is in the registry of rooms
+	Empty      bool   // it is in that of rooms without presences
+	Sound      bool   // its header can be read
+	Header     Header // what it says
+	Presences  int    // what there is
+	Users      int
+	Anonymous  int
+	Channels   []string       // whose records can be read
+	Junk       []string       // fields that are no records
+	Miscounted map[string]int // how many channels each user has of whom the hash of users says otherwise
+	// Unsettled tells that the room changes faster than it can be read, which
+	// only a large one can: users and anonymous are then not known.
+	Unsettled bool
+}
+
+// CountsAgree tells whether the header has the right numbers. Where there is junk,
+// nobody knows whom that was counted for.
+func (a Audit) CountsAgree() bool {
+	h := a.Header
+	return h.Presences == a.Presences+len(a.Junk) &&
+		(a.Unsettled || len(a.Junk) > 0 || h.Users == a.Users && h.Anonymous == a.Anonymous)
+}
+
+// sound tells whether nothing is to be mended in the room itself.
+func (a Audit) sound() bool {
+	return !a.Exists || a.Sound && a.CountsAgree() && len(a.Junk)+len(a.Miscounted) == 0
+}
+
+// AuditRooms looks at some rooms of a shard. Those that are small are read in one
+// step each, large ones in pages.
+func (s *Store) AuditRooms(ctx context.Context, shard int, rooms []string) ([]Audit, error) {
+	pipe := s.client.Pipeline()
+	sizes := make([][2]*redis.IntCmd, len(rooms))
+	for i, room := range rooms {
+		sizes[i] = [2]*redis.IntCmd{pipe.HLen(ctx, s.Room(room)), pipe.HLen(ctx, s.RoomUsers(room))}
+	}
+	if err := exec(ctx, pipe); err != nil {
+		return nil, err
+	}
+	var audits []Audit
+	var small []string
+	total := 0
+	flush := func() error {
+		censuses, err := s.readSmall(ctx, shard, small)
+		for _, c := range censuses {
+			audits = append(audits, c.audit(c.miscounted()))
+		}
+		small, total = nil, 0
+		return err
+	}
+	for i, room := range rooms {
+		size := int(sizes[i][0].Val() + sizes[i][1].Val())
+		if size > wholeRoom {
+			a, err := s.auditLarge(ctx, shard, room)
+			if err != nil {
+				return audits, err
+			}
+			audits = append(audits, a)
+			continue
+		}
+		if total+size > wholeRoom || len(small) == MaxSweep {
+			if err := flush(); err != nil {
+				return audits, err
+			}
+		}
+		small, total = append(small, room), total+size
+	}
+	return audits, flush()
+}
+
+// readSmall reads some rooms in one step.
+func (s *Store) readSmall(ctx context.Context, shard int, rooms []string) ([]*census, error) {
+	if len(rooms) == 0 {
+		return nil, nil
+	}
+	pipe := s.client.TxPipeline()
+	records := make([]*redis.MapStringStringCmd, len(rooms))
+	users := make([]*redis.MapStringStringCmd, len(rooms))
+	listed := make([]*registered, len(rooms))
+	for i, room := range rooms {
+		records[i] = pipe.HGetAll(ctx, s.Room(room))
+		users[i] = pipe.HGetAll(ctx, s.RoomUsers(room))
+		listed[i] = s.askRegistries(ctx, pipe, shard, room)
+	}
+	if err := exec(ctx, pipe); err != nil {
+		return nil, err
+	}
+	censuses := make([]*census, len(rooms))
+	for i, room := range rooms {
+		c := s.newCensus(room)
+		for field, value := range records[i].Val() {
+			if field != "" {
+				c.put(field, value)
+			}
+		}
+		c.setHeader(records[i].Val()[""])
+		c.stored = users[i].Val()
+		c.registered, c.empty = listed[i].answer()
+		censuses[i] = c
+	}
+	return censuses, nil
+}
+
+// miscounted returns the users of whom the hash of users says otherwise than the
+// records.
+func (c *census) miscounted() map[string]int {
+	wrong := make(map[string]int)
+	for user, n := range c.users {
+		if user != "" && c.stored[user] != strconv.Itoa(n) {
+			wrong[user] = n
+		}
+	}
+	for user := range c.stored {
+		if c.due(user) == "0" {
+			wrong[user] = 0
+		}
+	}
+	return wrong
+}
+
+// due is what the hash of users is to say of one, "0" for nothing.
+func (c *census) due(user string) string {
+	if user == "" {
+		return "0" // the anonymous are not in it
+	}
+	return strconv.Itoa(c.users[user])
+}
+
+func (c *census) audit(miscounted map[string]int) Audit {
+	a := Audit{
+		Room: c.room, Exists: c.exists(), Registered: c.registered, Empty: c.empty,
+		Sound: c.sound, Header: c.head,
+		Presences: len(c.members), Users: c.distinct(), Anonymous: c.anonymous(),
+		Miscounted: miscounted,
+	}
+	a.Channels = slices.Collect(maps.Keys(c.members))
+	a.Junk = slices.Collect(maps.Keys(c.junk))
+	if len(a.Junk) > 0 {
+		a.Miscounted = nil // who knows whom it was counted for
+	}
+	return a
+}
+
+// auditLarge reads a room that is too large for one step.
+func (s *Store) auditLarge(ctx context.Context, shard int, room string) (Audit, error) {
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		c := s.newCensus(room)
+		err := c.readLarge(ctx)
+		var wrong map[string]int
+		if err == nil {
+			wrong, err = c.confirm(ctx, shard)
+		}
+		c.close()
+		a := c.audit(wrong)
+		switch {
+		case err == nil:
+			return a, nil
+		case ctx.Err() != nil || !errors.Is(err, errGap):
+			return a, err
+		case attempt == attempts:
+			return s.auditUnsettled(ctx, shard, a)
+		}
+	}
+}
+
+// confirm returns those of the users that seem miscounted who are, and asks the
+// registries, each at a moment at which the census is exact.
+func (c *census) confirm(ctx context.Context, shard int) (map[string]int, error) {
+	suspects := slices.Collect(maps.Keys(c.miscounted()))
+	wrong := make(map[string]int)
+	for first := true; first || len(suspects) > 0; first = false {
+		some := suspects[:min(len(suspects), censusPage)]
+		suspects = suspects[len(some):]
+		stored, err := c.exactly(ctx, shard, some)
+		if err != nil {
+			return nil, err
+		}
+		for i, user := range some {
+			if n := c.due(user); stored[i] != n {
+				wrong[user], _ = strconv.Atoi(n)
+			}
+		}
+	}
+	return wrong, nil
+}
+
+// exactly reads how some users are counted while the room is as the census has it.
+func (c *census) exactly(ctx context.Context, shard int, users []string) ([]string, error) {
+	s := c.store
+	for range maxChase {
+		pipe := s.client.TxPipeline()
+		header := pipe.HGet(ctx, s.Room(c.room), "")
+		listed := s.askRegistries(ctx, pipe, shard, c.room)
+		var counts *redis.SliceCmd
+		if len(users) > 0 {
+			counts = pipe.HMGet(ctx, s.RoomUsers(c.room), users...)
+		}
+		if err := exec(ctx, pipe); err != nil {
+			return nil, err
+		}
+		if header.Val() != c.text {
+			if err := c.advance(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		c.registered, c.empty = listed.answer()
+		stored := make([]string, len(users))
+		for i := range users {
+			stored[i] = "0"
+			if text, ok := counts.Val()[i].(string); ok {
+				stored[i] = text
+			}
+		}
+		return stored, nil
+	}
+	return nil, errGap
+}
+
+// maxChase is how often a large room may be found to have changed again.
+const maxChase = 100
+
+// auditUnsettled compares what can be compared in one step whatever the size.
+func (s *Store) auditUnsettled(ctx context.Context, shard int, a Audit) (Audit, error) {
+	pipe := s.client.TxPipeline()
+	header := pipe.HGet(ctx, s.Room(a.Room), "")
+	fields := pipe.HLen(ctx, s.Room(a.Room))
+	listed := s.askRegistries(ctx, pipe, shard, a.Room)
+	if err := exec(ctx, pipe); err != nil {
+		return a, err
+	}
+	h, err := DecodeHeader(header.Val())
+	a.Registered, a.Empty = listed.answer()
+	a.Exists, a.Sound, a.Header = fields.Val() > 0, err == nil, h
+	a.Presences, a.Junk, a.Miscounted, a.Unsettled = int(fields.Val())-1, nil, nil, true
+	return a, nil
+}

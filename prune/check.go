@@ -1,0 +1,164 @@
+package prune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// CheckerOptions of a Checker. The zero value of each field is its default.
+type CheckerOptions struct {
+	// Overdue is for how long after its lease has lapsed a node may still be
+	// there: the sweeps of a fleet take it within that. Defaults to 15 s, three
+	// sweeps.
+	Overdue time.Duration
+}
+
+const defaultOverdue = 15 * time.Second
+
+// maxPasses is how often Repair walks: what it mends may have hidden something.
+const maxPasses = 4
+
+// Checker looks for what must not be in Redis. It is safe for concurrent use, and
+// beside any number of nodes that write meanwhile.
+//
+// It walks the keyspace in small steps. What it judges together it has read in
+// one step (MULTI), so that it never takes a write under way for damage. A room of
+// more than about a thousand presences is read in pages, and made exact by its
+// events. Where a room changes faster than that, its users and its anonymous are
+// not compared.
+type Checker struct {
+	target Target
+	store  *luascripts.Store
+	pruner *Pruner
+	opts   CheckerOptions
+}
+
+// NewChecker returns a Checker of the data that a *presence.Tracker or a
+// *presence.Reader works on. nil options mean defaults.
+func NewChecker(target Target, opts *CheckerOptions) (*Checker, error) {
+	pruner, err := New(target, nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checker{target: target, store: target.Store(), pruner: pruner}
+	if opts != nil {
+		c.opts = *opts
+	}
+	if c.opts.Overdue < 0 {
+		return nil, &presence.InvalidError{Field: "Overdue", Value: c.opts.Overdue.String(), Reason: "negative"}
+	}
+	if c.opts.Overdue == 0 {
+		c.opts.Overdue = defaultOverdue
+	}
+	return c, nil
+}
+
+// Check iterates over what is wrong, each once, in no order, and changes nothing.
+// An error ends it. Its memory grows with what is wrong, not with what there is,
+// but for the largest room.
+func (c *Checker) Check(ctx context.Context) iter.Seq2[Problem, error] {
+	return func(yield func(Problem, error) bool) {
+		w := c.newWalk(ctx, yield)
+		if err := w.run(); err != nil && !errors.Is(err, errStop) {
+			yield(Problem{}, fmt.Errorf("rollcall: check: %w: %w", presence.ErrUnavailable, err))
+		}
+	}
+}
+
+// Repair iterates over what is wrong as Check does, and puts each right before it
+// comes, as Problem.Mended tells; it walks again for what that has brought to
+// light. Each repair looks again, and is one step.
+//
+// It removes nobody of a node that may live: what is not indexed is indexed, a
+// node that is not listed is, with a new lease, and the sweeps do the rest. It
+// removes what a node held whose lease has lapsed long ago, with
+// presence.NodeLost. Where the counts of a room change, that is an event with a
+// new revision; the change handler of a Tracker hears of it, and views follow. It
+// leaves unknown keys alone.
+func (c *Checker) Repair(ctx context.Context) iter.Seq2[Problem, error] {
+	return func(yield func(Problem, error) bool) {
+		left := make(map[identity]struct{})
+		for pass := 1; pass <= maxPasses; pass++ {
+			mended := false
+			w := c.newWalk(ctx, func(p Problem, err error) bool {
+				if _, told := left[p.identity()]; told {
+					return true
+				}
+				if !p.Mended {
+					left[p.identity()] = struct{}{}
+				}
+				mended = mended || p.Mended
+				return yield(p, err)
+			})
+			w.mend = true
+			err := w.run()
+			if err != nil && !errors.Is(err, errStop) {
+				yield(Problem{}, fmt.Errorf("rollcall: repair: %w: %w", presence.ErrUnavailable, err))
+			}
+			if err != nil || !mended {
+				return
+			}
+		}
+	}
+}
+
+// errStop tells that the caller wants no more problems.
+var errStop = errors.New("stop")
+
+// walk is one pass over the keyspace.
+type walk struct {
+	*Checker
+	ctx    context.Context
+	yield  func(Problem, error) bool
+	mend   bool
+	told   map[identity]struct{}
+	parse  func(string) (luascripts.Key, bool)
+	spoilt map[int]bool // shards of which a key that all else hangs on is of the wrong type
+}
+
+func (c *Checker) newWalk(ctx context.Context, yield func(Problem, error) bool) *walk {
+	return &walk{
+		Checker: c, ctx: ctx, yield: yield, parse: c.store.Parser(),
+		told: make(map[identity]struct{}), spoilt: make(map[int]bool),
+	}
+}
+
+func (w *walk) run() error {
+	if err := w.store.Check(w.ctx); err != nil {
+		return err
+	}
+	for shard := range w.store.Shards() {
+		for _, step := range []func(int) error{w.types, w.meta, w.nodes, w.graces, w.rooms, w.empties} {
+			if w.spoilt[shard] {
+				break
+			}
+			if err := step(shard); err != nil {
+				return err
+			}
+		}
+	}
+	return w.keys()
+}
+
+// found tells of a problem, and puts it right where that is wanted.
+func (w *walk) found(p Problem) error {
+	if _, told := w.told[p.identity()]; told {
+		return nil
+	}
+	w.told[p.identity()] = struct{}{}
+	if w.mend {
+		if err := w.repair(&p); err != nil {
+			return err
+		}
+	}
+	if !w.yield(p, nil) {
+		return errStop
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package prune
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// keys walks all keys under the prefix.
+func (w *walk) keys() error {
+	masters, err := w.store.Masters(w.ctx)
+	if err != nil {
+		return err
+	}
+	for _, master := range masters {
+		err := w.scan(func(cursor uint64) ([]string, uint64, error) {
+			return master.Scan(w.ctx, cursor, w.store.KeyPattern(), step).Result()
+		}, w.page)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// part is what a page of keys has of one shard, by the kind of key.
+type part struct{ rooms, users, seen, nodes []string }
+
+// page looks at some keys.
+func (w *walk) page(names []string) error {
+	types, err := w.typesOf(names)
+	if err != nil {
+		return err
+	}
+	parts := make(map[int]*part)
+	for i, name := range names {
+		key, ok := w.parse(name)
+		switch {
+		case types[i] == "none":
+			continue // it was deleted since
+		case !ok:
+			err = w.found(Problem{Kind: UnknownKey, Key: name, What: "a " + types[i]})
+		case types[i] != key.Type:
+			err = w.found(wrongType(name, key, types[i]))
+		case !w.spoilt[key.Shard]:
+			if parts[key.Shard] == nil {
+				parts[key.Shard] = &part{}
+			}
+			parts[key.Shard].add(key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for shard, p := range parts {
+		for _, step := range []func() error{
+			func() error { return w.audit(shard, p.rooms) },
+			func() error { return w.strayUsers(shard, p.users) },
+			func() error { return w.lastSeen(shard, p.seen) },
+			func() error { return w.unlisted(shard, p.nodes) },
+		} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *part) add(key luascripts.Key) {
+	switch key.Kind {
+	case "room":
+		p.rooms = append(p.rooms, key.Name)
+	case "users":
+		p.users = append(p.users, key.Name)
+	case "seen":
+		p.seen = append(p.seen, key.Name)
+	case "node", "presences", "index":
+		p.nodes = append(p.nodes, key.Name)
+	}
+}
+
+func (w *walk) strayUsers(shard int, rooms []string) error {
+	if len(rooms) == 0 {
+		return nil
+	}
+	stray, err := w.store.StrayUsers(w.ctx, rooms)
+	if err != nil {
+		return err
+	}
+	for _, room := range stray {
+		if err := w.found(Problem{Kind: UsersStray, Shard: shard, Room: room}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walk) lastSeen(shard int, rooms []string) error {
+	if len(rooms) == 0 {
+		return nil
+	}
+	pipe := w.store.Client().Pipeline()
+	ends := make([]*redis.DurationCmd, len(rooms))
+	for i, room := range rooms {
+		ends[i] = pipe.PTTL(w.ctx, w.store.RoomSeen(room))
+	}
+	if _, err := pipe.Exec(w.ctx); err != nil {
+		return err
+	}
+	const never = -1
+	for i, room := range rooms {
+		if ends[i].Val() != never {
+			continue
+		}
+		if err := w.found(Problem{Kind: SeenForever, Shard: shard, Room: room}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlisted looks for nodes that nobody would sweep.
+func (w *walk) unlisted(shard int, nodes []string) error {
+	slices.Sort(nodes)
+	var places []luascripts.Place
+	for _, node := range slices.Compact(nodes) {
+		places = append(places, luascripts.Place{Node: node})
+	}
+	return w.look(shard, places, func(st luascripts.Standing) error {
+		if st.Listed || !st.Known {
+			return nil
+		}
+		return w.found(Problem{Kind: NodeUnlisted, Shard: shard, Node: st.Node})
+	})
+}
+
+// audit looks at rooms, and at each of their records.
+func (w *walk) audit(shard int, rooms []string) error {
+	audits, err := w.store.AuditRooms(w.ctx, shard, rooms)
+	if err != nil {
+		return err
+	}
+	var places []luascripts.Place
+	for _, a := range audits {
+		for _, p := range problemsOf(a) {
+			p.Shard, p.Room = shard, a.Room
+			if err := w.found(p); err != nil {
+				return err
+			}
+		}
+		for _, channel := range a.Channels {
+			if place, ok := luascripts.PlaceOf(a.Room, channel); ok {
+				places = append(places, place)
+			}
+		}
+	}
+	return w.look(shard, places, func(st luascripts.Standing) error { return w.judgeRecord(shard, st) })
+}
+
+// problemsOf returns what is wrong with a room as a whole.
+func problemsOf(a luascripts.Audit) []Problem {
+	if !a.Exists {
+		return nil
+	}
+	var problems []Problem
+	tell := func(kind Kind, format string, args ...any) {
+		problems = append(problems, Problem{Kind: kind, What: fmt.Sprintf(format, args...)})
+	}
+	for _, field := range a.Junk {
+		problems = append(problems, Problem{Kind: RecordUnreadable, Channel: field})
+	}
+	if !a.Sound {
+		tell(HeaderUnreadable, "there is none, or it is no header")
+	} else if !a.CountsAgree() {
+		h := a.Header
+		tell(CountsDiffer, "%d presences, %d users, %d anonymous are counted, and %d, %d, %d are there",
+			h.Presences, h.Users, h.Anonymous, a.Presences+len(a.Junk), a.Users, a.Anonymous)
+	}
+	if n := len(a.Miscounted); n > 0 {
+		user := slices.Min(slices.Collect(maps.Keys(a.Miscounted)))
+		tell(UsersDiffer, "%d are miscounted; %q has %d channels", n, user, a.Miscounted[user])
+	}
+	if !a.Registered {
+		tell(RoomUnregistered, "")
+	}
+	occupied := a.Presences+len(a.Junk) > 0
+	if occupied && a.Empty {
+		tell(EmptyWrong, "%d presences are there", a.Presences+len(a.Junk))
+	}
+	if !occupied && !a.Empty {
+		tell(EmptyUnlisted, "")
+	}
+	return problems
+}
+
+// judgeRecord compares a record with what its node has.
+func (w *walk) judgeRecord(shard int, st luascripts.Standing) error {
+	_, whole := luascripts.IndexEntry(st.Entry)
+	whole = whole || st.Entry == ""
+	switch {
+	case st.Record == "":
+		return nil // it has left
+	case luascripts.InGrace(st.Record):
+		if st.Indexed() {
+			if err := w.found(place(GraceIndexed, shard, st, "")); err != nil {
+				return err
+			}
+		}
+		if !st.Graced {
+			return w.found(place(GraceUnlisted, shard, st, ""))
+		}
+	case !st.Listed && !st.Known:
+		return w.found(place(NodeUnknown, shard, st, ""))
+	case st.Listed && whole && !st.Indexed():
+		return w.found(place(NotIndexed, shard, st, ""))
+	}
+	return nil
+}

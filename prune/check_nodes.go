@@ -1,0 +1,106 @@
+package prune
+
+import (
+	"fmt"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// nodes looks at what the nodes of a shard hold, and then at their leases.
+func (w *walk) nodes(shard int) error {
+	return w.scan(func(cursor uint64) ([]string, uint64, error) {
+		return w.scanSorted(w.store.Nodes(shard), cursor)
+	}, func(nodes []string) error {
+		for _, node := range nodes {
+			if err := w.index(shard, node); err != nil {
+				return err
+			}
+			if err := w.presences(shard, node); err != nil {
+				return err
+			}
+		}
+		overdue, err := w.store.Overdue(w.ctx, shard, nodes, w.opts.Overdue)
+		if err != nil {
+			return err
+		}
+		for _, row := range overdue {
+			what := fmt.Sprintf("its lease of %v is from %v", row.Lease, row.LeasedAt.UTC().Format("2006-01-02 15:04:05"))
+			if err := w.found(Problem{Kind: NodeOverdue, Shard: shard, Node: row.Node, What: what}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// index looks whether what a node's index says is so.
+func (w *walk) index(shard int, node string) error {
+	key := w.store.Index(shard, node)
+	for cursor := uint64(0); ; {
+		page, next, err := w.store.Client().HScan(w.ctx, key, cursor, "", step).Result()
+		if err != nil {
+			return w.elsewhere(err)
+		}
+		var places []luascripts.Place
+		for i := 0; i+1 < len(page); i += 2 {
+			rooms, whole := luascripts.IndexEntry(page[i+1])
+			if !whole {
+				rooms = append(rooms, "") // for the entry itself
+			}
+			for _, room := range rooms {
+				places = append(places, luascripts.Place{Room: room, Node: node, Short: page[i]})
+			}
+		}
+		err = w.look(shard, places, func(st luascripts.Standing) error { return w.judgeIndex(shard, st) })
+		if err != nil {
+			return err
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+func (w *walk) judgeIndex(shard int, st luascripts.Standing) error {
+	if st.Entry == "" || !st.Listed {
+		return nil // it has left, or its node has
+	}
+	if _, whole := luascripts.IndexEntry(st.Entry); !whole {
+		return w.found(channel(IndexUnreadable, shard, st, fmt.Sprintf("its entry is %q", st.Entry)))
+	}
+	if !st.Seen {
+		if err := w.found(channel(NotSeen, shard, st, "")); err != nil {
+			return err
+		}
+	}
+	if st.Record == "" && st.Indexed() {
+		return w.found(place(IndexStray, shard, st, ""))
+	}
+	return nil
+}
+
+// channel is a problem of a channel, whatever the room.
+func channel(kind Kind, shard int, st luascripts.Standing, what string) Problem {
+	p := place(kind, shard, st, what)
+	p.Room = ""
+	return p
+}
+
+// presences looks for channels that are seen, and are in no room.
+func (w *walk) presences(shard int, node string) error {
+	err := w.scan(func(cursor uint64) ([]string, uint64, error) {
+		return w.scanSorted(w.store.Presences(shard, node), cursor)
+	}, func(shorts []string) error {
+		places := make([]luascripts.Place, len(shorts))
+		for i, short := range shorts {
+			places[i] = luascripts.Place{Node: node, Short: short}
+		}
+		return w.look(shard, places, func(st luascripts.Standing) error {
+			if st.Seen && st.Entry == "" && st.Listed {
+				return w.found(channel(SeenStray, shard, st, ""))
+			}
+			return nil
+		})
+	})
+	return w.elsewhere(err)
+}
