@@ -1,0 +1,168 @@
+package faults_test
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+// stay is a channel's time of being connected.
+type stay struct {
+	of          *member
+	came, going int64 // µs
+}
+
+// stays returns when each channel was connected, by what the nodes have told.
+func (f *fleet) stays() map[string]*stay {
+	stays := map[string]*stay{}
+	for _, m := range f.nodes {
+		end := int64(1<<63 - 1)
+		if !m.killed.IsZero() {
+			end = m.killed.UnixMicro()
+		}
+		for _, e := range redistest.Events[event](m.Proc) {
+			switch e.Kind {
+			case "came":
+				stays[e.Channel] = &stay{m, e.At, end}
+			case "going":
+				if s := stays[e.Channel]; s != nil {
+					s.going = min(s.going, e.At)
+				}
+			case "closing":
+				for _, s := range stays {
+					if s.of == m {
+						s.going = min(s.going, e.At)
+					}
+				}
+				end = min(end, e.At)
+			}
+		}
+	}
+	return stays
+}
+
+func (m *member) isExcused(at int64) bool {
+	t := time.UnixMicro(at)
+	return slices.ContainsFunc(m.excused, func(s span) bool { return !t.Before(s.from) && t.Before(s.to) })
+}
+
+// judge looks for what no node must have told: what the nodes call wrong
+// themselves (I4, I5), a departure of a connection that stayed (I2), and a second
+// departure.
+func (f *fleet) judge() {
+	f.t.Helper()
+	stays := f.stays()
+	type change struct {
+		at    int64
+		added bool
+	}
+	changes := map[string][]change{}
+	for i, m := range f.nodes {
+		for _, e := range redistest.Events[event](m.Proc) {
+			if e.Kind == "wrong" {
+				f.t.Errorf("row %s: node %d: %s", f.row, i, e.Text)
+			}
+			if e.Kind != "diff" && e.Kind != "change" {
+				continue
+			}
+			for _, removed := range e.Removed {
+				channel, why, _ := strings.Cut(removed, " ")
+				s := stays[channel]
+				if s != nil && e.At >= s.came && e.At < s.going && !s.of.isExcused(e.At) {
+					f.t.Errorf("row %s: node %d was told by a %s that %s left %s (%s), who stayed", f.row, i, e.Kind, channel, e.Room, why)
+				}
+				if e.Kind == "change" {
+					changes[e.Room+" "+channel] = append(changes[e.Room+" "+channel], change{e.Revision, false})
+				}
+			}
+			for _, channel := range e.Added {
+				if e.Kind == "change" {
+					changes[e.Room+" "+channel] = append(changes[e.Room+" "+channel], change{e.Revision, true})
+				}
+			}
+		}
+	}
+	for who, of := range changes {
+		slices.SortStableFunc(of, func(a, b change) int { return cmp.Compare(a.at, b.at) })
+		for i := 1; i < len(of) && !f.rewound; i++ {
+			if !of[i].added && !of[i-1].added {
+				f.t.Errorf("row %s: a second departure of %s: %v", f.row, who, of)
+			}
+		}
+	}
+}
+
+// departures returns how often the members of a node departed and came again, by
+// what watches and what handlers were told since a time.
+func (f *fleet) departures(of *member, since time.Time, kind string) (left, came map[string]int) {
+	stays := f.stays()
+	left, came = map[string]int{}, map[string]int{}
+	for i, m := range f.nodes {
+		for _, e := range redistest.Events[event](m.Proc) {
+			if e.Kind != kind || e.At < since.UnixMicro() {
+				continue
+			}
+			by := "" // all together
+			if kind == "diff" {
+				by = string(rune('0'+i)) + " "
+			}
+			for _, removed := range e.Removed {
+				channel, _, _ := strings.Cut(removed, " ")
+				if s := stays[channel]; s != nil && s.of == of {
+					left[by+e.Room+" "+channel]++
+				}
+			}
+			for _, channel := range e.Added {
+				if s := stays[channel]; s != nil && s.of == of {
+					came[by+e.Room+" "+channel]++
+				}
+			}
+		}
+	}
+	return left, came
+}
+
+// checkRedis is called at the end of each row, while people are connected: the
+// data must be sound.
+func (f *fleet) checkRedis() {}
+
+// left finds what is in Redis though nobody is left, but for the settings of a
+// shard, and rooms that are yet to be pruned.
+func (f *fleet) left(ctx context.Context) {
+	f.t.Helper()
+	keys, err := keys(ctx, f.client)
+	if err != nil {
+		f.t.Errorf("row %s: %v", f.row, err)
+	}
+	for _, key := range keys {
+		_, name, _ := strings.Cut(key, "}:")
+		kind, _, _ := strings.Cut(name, ":")
+		if !slices.Contains([]string{"meta", "rooms", "empty", "room", "sweep"}, kind) {
+			f.t.Errorf("row %s: left in Redis: %q", f.row, key)
+		}
+	}
+}
+
+func keys(ctx context.Context, client redis.UniversalClient) ([]string, error) {
+	cluster, ok := client.(*redis.ClusterClient)
+	if !ok {
+		return client.Keys(ctx, "presence:*").Result()
+	}
+	var mu sync.Mutex
+	var all []string
+	err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+		some, err := c.Keys(ctx, "presence:*").Result()
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, some...)
+		return err
+	})
+	return all, err
+}

@@ -1,0 +1,27 @@
+package faults_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m, redistest.Child("node", nodeMain)) }
+
+// row is one fault.
+type row struct {
+	number, what string
+	run          func(t *testing.T, number string)
+}
+
+// TestFaults causes each fault, and tells how long it took until all was right.
+func TestFaults(t *testing.T) {
+	redistest.RequireProgram(t, "redis-server", "valkey-server")
+	for _, r := range slices.Concat(nodeRows, redisRows) {
+		t.Run(r.number+" "+r.what, func(t *testing.T) {
+			t.Parallel()
+			r.run(t, r.number)
+		})
+	}
+}

@@ -1,0 +1,143 @@
+package faults_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+var redisRows = []row{
+	{"03", "Redis restarts empty", redisRestarted},
+	{"04", "FLUSHALL", redisFlushed},
+	{"06", "Redis pauses", redisPauses},
+	{"07", "a busy script", redisBusy},
+	{"11", "SCRIPT FLUSH", scriptsFlushed},
+	{"18", "out of memory", outOfMemory},
+	{"20", "Redis refuses", redisRefuses},
+}
+
+// outage is for how long Redis is away: longer than a lease, so that all would
+// expire if that time counted.
+const outage = 2500 * time.Millisecond
+
+// back is when all is right after Redis has been away: the nodes ask for it every
+// quarter of a second, and write again what is missing.
+const back = lease + slack
+
+func redisRestarted(t *testing.T, number string) {
+	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+	f.load()
+	last(time.Second)
+	f.s.Kill()
+	last(outage)
+	f.s.Start()
+	up := time.Now()
+	f.calm()
+	f.healed(up, 2*back, "")
+	f.finish()
+}
+
+func redisFlushed(t *testing.T, number string) {
+	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+	f.load()
+	last(time.Second)
+	f.s.Flush()
+	flushed := time.Now()
+	last(200 * time.Millisecond)
+	f.calm()
+	f.healed(flushed, 2*back, "under load")
+	f.s.Flush() // and when nobody writes
+	f.healed(time.Now(), 2*back, "in silence")
+	f.finish()
+}
+
+func redisPauses(t *testing.T, number string) {
+	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+	for what, pause := range map[string]func(){
+		"DEBUG SLEEP":  func() { f.s.DebugSleep(outage); last(outage) },
+		"CLIENT PAUSE": func() { f.s.ClientPause(outage); last(outage) },
+		"kill -STOP":   func() { f.s.Freeze(); last(outage); f.s.Thaw() },
+	} {
+		f.load()
+		last(300 * time.Millisecond)
+		pause()
+		over := time.Now()
+		f.calm()
+		f.healed(over, 2*back, what)
+	}
+	f.finish()
+}
+
+func redisBusy(t *testing.T, number string) {
+	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+	f.load()
+	last(300 * time.Millisecond)
+	f.s.BusyScript()
+	last(outage)
+	f.s.ScriptKill()
+	over := time.Now()
+	f.calm()
+	f.healed(over, 2*back, "")
+	f.finish()
+}
+
+func scriptsFlushed(t *testing.T, number string) {
+	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+	f.load()
+	during(2*time.Second, 10*time.Millisecond, f.s.ScriptFlush)
+	over := time.Now()
+	f.calm()
+	f.healed(over, back, "")
+	f.finish()
+}
+
+// Who leaves while Redis is out of memory is gone at once.
+func outOfMemory(t *testing.T, number string) {
+	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+	f.load()
+	last(300 * time.Millisecond)
+	restore := f.s.SetConfig("maxmemory", "1")
+	last(outage) // no touch and no lease is lost by it
+	f.calm()
+	start := time.Now()
+	for _, m := range f.nodes {
+		ask[int](f, m, "empty", 0)
+	}
+	f.healed(start, callBound, "removals")
+	restore()
+	over := time.Now()
+	f.load()
+	last(300 * time.Millisecond)
+	f.calm()
+	f.healed(over, back+slack, "after")
+	f.finish()
+}
+
+func redisRefuses(t *testing.T, number string) {
+	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+	for _, c := range []struct {
+		what   string
+		refuse func() (mend func())
+	}{
+		{"READONLY", func() func() { f.s.ReadOnly(); return f.s.Promote }},
+		{"LOADING", func() func() { f.s.Load(outage); return func() {} }},
+		{"MISCONF", func() func() { f.s.BreakDisk(); return f.s.MendDisk }},
+		{"NOREPLICAS", func() func() { return f.s.SetConfig("min-replicas-to-write", "1") }},
+		{"NOAUTH", func() func() {
+			mend := f.s.SetConfig("requirepass", "secret")
+			f.s.DropClients()
+			return mend
+		}},
+	} {
+		f.load()
+		last(300 * time.Millisecond)
+		mend := c.refuse()
+		last(outage)
+		mend()
+		over := time.Now()
+		f.calm()
+		f.healed(over, 2*back, c.what)
+	}
+	f.finish()
+}
