@@ -168,6 +168,23 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
+// Who is connected can be updated, though Redis has just lost all.
+func TestUpdateOfWhatRedisHasLost(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		c := n.open(t)
+		n.add(t, "lobby", c, "ana")
+		s.Flush()
+		if _, err := n.Update(t.Context(), "lobby", c, []byte("typing")); err != nil {
+			t.Fatal(err)
+		}
+		got, err := n.Snapshot(t.Context(), "lobby")
+		if err != nil || len(got.Presences) != 1 || string(got.Presences[0].Info) != "typing" {
+			t.Errorf("%+v, %v", got.Presences, err)
+		}
+	})
+}
+
 func TestBadInputIsRefusedBeforeRedisIsAsked(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})

@@ -139,11 +139,18 @@ func (t *Tracker) update(ctx context.Context, e *entry, room string, info []byte
 	if !ok {
 		return 0, ErrNotPresent
 	}
-	was := t.memberOf(e, h)
-	results, err := t.writer(room).do(ctx, luascripts.Op{
+	was, w := t.memberOf(e, h), t.writer(room)
+	op := luascripts.Op{
 		Action: luascripts.Update, Room: room, Short: e.short,
 		Record: t.seal(room, e.channel, Member{User: was.User, Info: info}),
-	})
+	}
+	results, err := w.do(ctx, op)
+	if err == nil && results[0].Status == luascripts.StatusAbsent && w.healing.Load() {
+		// Redis has lost it, and healing waits for the lock of the entry.
+		if err = t.keep(ctx, e, []held{h}); err == nil {
+			results, err = w.do(ctx, op)
+		}
+	}
 	if err != nil {
 		return 0, err
 	}
