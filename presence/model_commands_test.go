@@ -100,7 +100,7 @@ func (h *history) drawOp(rt *rapid.T, c *modelChannel) op {
 		c:    c,
 		r:    h.drawRoom(rt),
 		who: presence.Member{
-			User: rapid.SampledFrom([]string{"", "ana", "ben", "cleo"}).Draw(rt, "user"),
+			User: rapid.SampledFrom([]string{"", "ana", "ben"}).Draw(rt, "user"),
 			Info: []byte(rapid.SampledFrom([]string{"", "a", "b", "\x00:\n5:é"}).Draw(rt, "info")),
 		},
 		why: rapid.SampledFrom(modelReasons).Draw(rt, "why"),
@@ -373,8 +373,5 @@ func (h *history) pruneRooms(rt *rapid.T) {
 	slices.Sort(got)
 	if err != nil || !slices.Equal(got, want) {
 		rt.Fatalf("rooms %q were pruned, %v; want %q", got, err, want)
-	}
-	if !h.s.Real() {
-		redistest.Advance(h.t, time.Millisecond) // by which a room is made again: no other has its birth
 	}
 }

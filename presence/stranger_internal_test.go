@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 )
@@ -16,7 +18,12 @@ type stranger struct {
 
 func newStranger(t *testing.T, s *redistest.Server) stranger {
 	t.Helper()
-	layer, err := groups.New(t.Context(), s.NewClient(t), nil)
+	return newStrangerOn(t, s.NewClient(t))
+}
+
+func newStrangerOn(t *testing.T, client redis.UniversalClient) stranger {
+	t.Helper()
+	layer, err := groups.New(t.Context(), client, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,8 +61,7 @@ func (v *view) Event(frame string) {
 	case v.syncing:
 		v.again, v.buffer = true, nil
 	case !v.follows(e):
-		v.resync()
-		v.keep(e)
+		v.resync() // which reads what this event did, too
 	default:
 		v.apply(e)
 		v.publish(false)

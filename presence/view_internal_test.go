@@ -134,3 +134,31 @@ func TestAStuckWatcher(t *testing.T) {
 		t.Errorf("%d came, %d went, of %d before and %d now, %d of them both", len(d.Added), len(d.Removed), before, len(here), stayed)
 	}
 }
+
+// The view keeps nothing for a watcher that was closed, and the tracker nothing
+// of a room that nobody watches.
+func TestAClosedWatcherIsForgotten(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newStranger(t, s)
+		first, err := n.Watch(t.Context(), "lobby", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := n.Watch(t.Context(), "lobby", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.view != second.view {
+			t.Error("two watchers have two replicas")
+		}
+		first.Close()
+		first.Close()
+		if _, kept := first.view.watchers[first]; kept || len(first.view.watchers) != 1 {
+			t.Errorf("%d watchers are kept", len(first.view.watchers))
+		}
+		second.Close()
+		if len(n.views.byRoom) != 0 || second.view.ctx.Err() == nil {
+			t.Error("the replica is kept")
+		}
+	})
+}

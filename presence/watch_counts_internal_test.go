@@ -39,3 +39,29 @@ func TestWatchCounts(t *testing.T) {
 		}
 	})
 }
+
+// What a lost connection has swallowed is read at once, not by the next check.
+func TestCountsAreReadAfterAGap(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newStranger(t, s)
+		w, err := n.WatchCounts(t.Context(), "lobby", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		w.listening.Close()
+		c, err := n.layer.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{}); err != nil {
+			t.Fatal(err)
+		}
+		w.Gap()
+		redistest.Advance(t, soon)
+		want := Counts{Presences: 1, Anonymous: 1, Revision: w.Counts().Revision}
+		if got := w.Counts(); got != want || got.Revision == 0 {
+			t.Errorf("the watcher has %+v, want %+v", got, want)
+		}
+	})
+}
