@@ -144,29 +144,27 @@ func (b *Bus) Subscribe(name string, l Listener) *Subscription {
 // returns ErrClosed where that was closed, and does not linger any more, and an
 // error at once where the server is away.
 func (s *Subscription) Wait(ctx context.Context) error {
-	s.bus.mu.RLock()
-	ready, failed, away := s.topic.ready, s.topic.lane.failed, s.topic.lane.away
-	confirmed := s.topic.confirmed()
-	s.bus.mu.RUnlock()
-	if away != nil && !confirmed {
-		return away
-	}
-	select {
-	case <-ready:
+	for {
 		s.bus.mu.RLock()
-		defer s.bus.mu.RUnlock()
-		if s.topic.gone {
+		ready, gone, confirmed := s.topic.ready, s.topic.gone, s.topic.confirmed()
+		failed, away := s.topic.lane.failed, s.topic.lane.away
+		s.bus.mu.RUnlock()
+		switch {
+		case gone:
+			return ErrClosed
+		case confirmed:
+			return nil
+		case away != nil:
+			return away
+		}
+		select {
+		case <-ready:
+		case <-failed: // it may be back by now
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.bus.ctx.Done():
 			return ErrClosed
 		}
-		return nil
-	case <-failed:
-		s.bus.mu.RLock()
-		defer s.bus.mu.RUnlock()
-		return s.topic.lane.away
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.bus.ctx.Done():
-		return ErrClosed
 	}
 }
 

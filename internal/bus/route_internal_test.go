@@ -229,6 +229,44 @@ func TestServerThatDoesNotAnswerIsLeft(t *testing.T) {
 	}
 }
 
+// That the server was away for a moment is no confirmation.
+func TestWaitOutlastsAnOutage(t *testing.T) {
+	a, clients := twoServers(t)
+	open := make(chan struct{})
+	a.servers[0].client = gated{clients[0], open}
+	b := newBus(a, Options{Linger: time.Minute, KeepAlive: time.Hour, Logger: zap.NewNop()})
+	defer b.Close()
+	sub := b.Subscribe("topic", make(gaps, 100))
+	waited, begun := make(chan error, 1), make(chan struct{}, 100)
+	go func() {
+		err := sub.Wait(waiting{t.Context(), begun})
+		if err == nil && sub.Connection() == 0 {
+			err = errors.New("not confirmed")
+		}
+		waited <- err
+	}()
+	<-begun
+	b.mu.Lock()
+	b.lanes[0].fail(errors.New("away"))
+	b.lanes[0].away = nil // another topic of the lane was confirmed
+	b.mu.Unlock()
+	close(open)
+	if err := <-waited; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waiting tells when someone begins to wait for the context.
+type waiting struct {
+	context.Context
+	begun chan struct{}
+}
+
+func (w waiting) Done() <-chan struct{} {
+	w.begun <- struct{}{}
+	return w.Context.Done()
+}
+
 // What the connection before brings is not heard, as it could be heard twice.
 func TestOldConnectionIsNotHeard(t *testing.T) {
 	a := &atlas{}
