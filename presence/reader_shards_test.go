@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
@@ -102,6 +104,37 @@ func TestReaderReadsAllShards(t *testing.T) {
 		}
 		if nodes, err := reader.Nodes(t.Context()); err != nil || len(nodes) != 1 || !nodes[0].Alive {
 			t.Errorf("nodes %+v, %v", nodes, err)
+		}
+	})
+}
+
+// The counts of many rooms, in all shards, are one round trip to each master.
+func TestCountsOfManyRoomsAreOneRoundTripPerMaster(t *testing.T) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+		var sent trips
+		client := s.NewClient(t)
+		if cluster, ok := client.(*redis.ClusterClient); ok {
+			cluster.OnNewNode(func(node *redis.Client) { node.AddHook(&sent) })
+		} else {
+			client.AddHook(&sent)
+		}
+		reader, err := presence.NewReader(t.Context(), client, &presence.ReaderOptions{Shards: 256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rooms := make([]string, 1000)
+		for i := range rooms {
+			rooms[i] = fmt.Sprint("room ", i)
+		}
+		for range 3 {
+			sent.commands.Store(0)
+			sent.pipelines.Store(0)
+			if _, err := reader.CountsOf(t.Context(), rooms...); err != nil {
+				t.Fatal(err)
+			}
+			if sent.commands.Load() != 0 || sent.pipelines.Load() != int64(len(s.Addrs)) {
+				t.Errorf("%d commands, %d pipelines, to %d masters", sent.commands.Load(), sent.pipelines.Load(), len(s.Addrs))
+			}
 		}
 	})
 }

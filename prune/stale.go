@@ -112,7 +112,7 @@ func (p *Pruner) staleRoom(ctx context.Context, room string, channels []string) 
 func (p *Pruner) EmptyRooms(ctx context.Context) ([]string, error) {
 	var rooms []string
 	for shard := range p.store.Shards() {
-		now, err := p.store.Client().Time(ctx).Result()
+		now, err := p.store.Now(ctx, shard)
 		if err != nil {
 			return nil, fmt.Errorf("rollcall: empty rooms: %w: %w", presence.ErrUnavailable, err)
 		}
