@@ -60,7 +60,7 @@ func (h *history) add(w *watching) {
 	for _, p := range start.Presences {
 		w.told[p.Channel] = memberOf(p)
 	}
-	if want := w.told.counts(w.at); start.Counts != want {
+	if want := w.told.counts(w.at); unhealed(start.Counts) != want {
 		h.rt.Fatalf("node %d shows%s\nas %+v", w.on, tellPresences(start.Presences), start.Counts)
 	}
 	h.watchers = append(h.watchers, w)
@@ -196,7 +196,7 @@ func (h *history) lookLoosely(w *watching) {
 		if !slices.Equal(d.UsersCame, came) || !slices.Equal(d.UsersWent, went) {
 			wrong("users came %q and went %q", came, went)
 		}
-		if want := w.told.counts(d.Counts.Revision); d.Counts != want {
+		if want := w.told.counts(d.Counts.Revision); unhealed(d.Counts) != want {
 			wrong("the numbers are %+v, want %+v", d.Counts, want)
 		}
 	}
@@ -215,6 +215,13 @@ func (h *history) same(w *watching) {
 	if got != want || !h.fits(s.Counts, w.room) || !h.fits(w.Counts(), w.room) || !slices.Equal(s.Users(), w.room.users()) {
 		h.rt.Fatalf("the view of %s on node %d is%s\n%+v, want%s\n%+v", w.room.name, w.on, got, s.Counts, want, w.room.counts())
 	}
+}
+
+// unhealed are counts without the mark that a read may have missed somebody, as
+// those after a lost connection have for a moment.
+func unhealed(c presence.Counts) presence.Counts {
+	c.Healing = false
+	return c
 }
 
 // count checks that a CountsWatcher is as the room is, and tells of it once.

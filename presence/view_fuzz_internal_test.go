@@ -120,7 +120,7 @@ func FuzzView(f *testing.F) {
 				t.Skip("no view can tell it from the true one")
 			}
 			e, _ = forged()
-			feed(e) // with nothing after it
+			feed(e)                                             // with nothing after it
 			redistest.Advance(t, healed+defaultLease+sweepTime) // a forged member's node is not heard of
 			all.apply(t, w.take())
 
