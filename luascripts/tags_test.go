@@ -20,9 +20,10 @@ func tags(t *testing.T, shards int) []string {
 	}
 	tags := make([]string, shards)
 	for shard := range tags {
-		tag, ok := strings.CutPrefix(k.Rooms(shard), "p:{")
-		tags[shard], _, ok = strings.Cut(tag, "}:")
-		if !ok {
+		tag, begins := strings.CutPrefix(k.Rooms(shard), "p:{")
+		var ends bool
+		tags[shard], _, ends = strings.Cut(tag, "}:")
+		if !begins || !ends {
 			t.Fatalf("key %q", k.Rooms(shard))
 		}
 	}
