@@ -14,14 +14,17 @@ import (
 )
 
 // agree checks that all that Redis holds says the same: the records and the
-// header of each room, its users, the registry of rooms and of empty ones, and
-// of each node the index and the presences. No other key may exist.
+// header of each room, its users, the registry of rooms and of empty ones, those
+// in grace, and of each node the index and the presences: each record is in its
+// node's index or in grace, and never in both. No other key may exist, but for one
+// that will expire.
 func (w *world) agree(nodes ...string) {
 	w.t.Helper()
 	var known []string
 	for shard := range w.Shards() {
-		known = append(known, w.Rooms(shard), w.Empty(shard), w.Nodes(shard), w.Meta(shard))
-		records := w.rooms(shard, &known)
+		known = append(known, w.Rooms(shard), w.Empty(shard), w.Grace(shard), w.Nodes(shard), w.Meta(shard))
+		records, graced := w.rooms(shard, &known)
+		w.graceAgrees(shard, graced)
 		for _, node := range nodes {
 			w.indexAgrees(shard, node, records)
 			known = append(known, w.Node(shard, node), w.Presences(shard, node), w.Index(shard, node))
@@ -31,8 +34,11 @@ func (w *world) agree(nodes ...string) {
 		}
 	}
 	for _, key := range w.allKeys() {
-		if !slices.Contains(known, key) {
-			w.t.Errorf("left over: key %q", key)
+		if slices.Contains(known, key) {
+			continue
+		}
+		if ttl, err := w.c.PTTL(w.ctx, key).Result(); err != nil || ttl <= 0 {
+			w.t.Errorf("left over: key %q, %v", key, err)
 		}
 	}
 	if w.t.Failed() {
@@ -40,14 +46,15 @@ func (w *world) agree(nodes ...string) {
 	}
 }
 
-// rooms checks those of a shard, and returns the rooms of each channel.
-func (w *world) rooms(shard int, known *[]string) map[string][]string {
+// rooms checks those of a shard, and returns the rooms of each channel, and as the
+// sorted set has them those in grace.
+func (w *world) rooms(shard int, known *[]string) (records map[string][]string, graced []string) {
 	w.t.Helper()
 	names, err := w.c.SMembers(w.ctx, w.Rooms(shard)).Result()
 	w.must(err)
 	slices.Sort(names)
 	var empty []string
-	records := make(map[string][]string)
+	records = make(map[string][]string)
 	for _, name := range names {
 		*known = append(*known, w.Room(name), w.RoomUsers(name))
 		fields, err := w.c.HGetAll(w.ctx, w.Room(name)).Result()
@@ -60,13 +67,18 @@ func (w *world) rooms(shard int, known *[]string) map[string][]string {
 		for channel, text := range fields {
 			record, err := luascripts.DecodeRecord(text)
 			w.must(err)
-			records[channel] = append(records[channel], name)
-			if record.User == "" {
+			if luascripts.InGrace(text) {
+				graced = append(graced, string([]byte{byte(len(name))})+name+channel)
+			} else {
+				records[channel] = append(records[channel], name)
+			}
+			who := record.Identity()
+			if who == "" {
 				anonymous++
 				continue
 			}
-			n, _ := strconv.Atoi(users[record.User])
-			users[record.User] = strconv.Itoa(n + 1)
+			n, _ := strconv.Atoi(users[who])
+			users[who] = strconv.Itoa(n + 1)
 		}
 		if header.Presences != len(fields) || header.Users != len(users) || header.Anonymous != anonymous {
 			w.t.Errorf("%q: header %+v, but %d presences, %d users, %d anonymous",
@@ -87,7 +99,18 @@ func (w *world) rooms(shard int, known *[]string) map[string][]string {
 	if !slices.Equal(got, empty) {
 		w.t.Errorf("empty rooms %q, want %q", got, empty)
 	}
-	return records
+	return records, graced
+}
+
+func (w *world) graceAgrees(shard int, want []string) {
+	w.t.Helper()
+	got, err := w.c.ZRange(w.ctx, w.Grace(shard), 0, -1).Result()
+	w.must(err)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		w.t.Errorf("in grace %q, want %q", got, want)
+	}
 }
 
 // indexAgrees takes the node's channels out of records.

@@ -69,7 +69,7 @@ func newScripts() scripts {
 		touch:    newScript(allowOOM, "record", "touch"),
 		register: newScript(allowOOM, "record", "hold", "register"),
 		renew:    newScript(allowOOM, "record", "hold", "renew"),
-		prune:    newScript(allowOOM, with("index", "remove", "hold", "prune")...),
+		prune:    newScript(allowOOM, with("index", "hold", "prune")...),
 		ungrace:  newScript(allowOOM, with("hold", "ungrace")...),
 		retire:   newScript(allowOOM, "record", "hold", "retire"),
 		noRooms:  newScript(allowOOM, "prune_rooms"),

@@ -2,6 +2,7 @@ package luascripts_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ type world struct {
 	epoch  string
 	number []int64 // of its last batch there
 	rarely bool    // the test itself calls agree
+
+	remember time.Duration
 }
 
 func newWorld(t *testing.T, server *redistest.Server) *world {
@@ -55,7 +58,7 @@ func (w *world) another(node string) *world {
 }
 
 func (w *world) registration() luascripts.Registration {
-	return luascripts.Registration{Node: w.node, Token: "t", Lease: time.Minute, MaxAge: time.Minute}
+	return luascripts.Registration{Node: w.node, Token: "t", Lease: time.Minute, MaxAge: time.Minute, Remember: w.remember}
 }
 
 // register begins an incarnation in each shard.
@@ -125,6 +128,31 @@ func remove(room, short string) luascripts.Op {
 	return luascripts.Op{Action: luascripts.Remove, Room: room, Short: short, Reason: 'l'}
 }
 
+// grace is a departure after a time, because of a lost connection.
+func grace(room, short string, d time.Duration) luascripts.Op {
+	return luascripts.Op{Action: luascripts.Grace, Room: room, Short: short, Reason: 'd', Grace: d}
+}
+
+// keep is of a record with the given time of joining.
+func keep(room, short string, joined int64, user, info string) luascripts.Op {
+	r := luascripts.Record{JoinedAt: joined, User: user, Info: []byte(info)}
+	return luascripts.Op{Action: luascripts.Keep, Room: room, Short: short, Stored: r.Encode()}
+}
+
+// keyed gives the record of an add or a keep a key.
+func keyed(op luascripts.Op, key string) luascripts.Op {
+	op.Record.Key = key
+	if op.Action == luascripts.Keep {
+		r, err := luascripts.DecodeRecord(op.Stored)
+		if err != nil {
+			panic(err)
+		}
+		r.Key = key
+		op.Stored = r.Encode()
+	}
+	return op
+}
+
 func statuses(r luascripts.Reply) string {
 	var b strings.Builder
 	for _, result := range r.Results {
@@ -133,7 +161,7 @@ func statuses(r luascripts.Reply) string {
 	return b.String()
 }
 
-// tell writes events in a short form: "lobby +1=ann:hi >ann 1/1/0", with the
+// tell writes events in a short form: "lobby +1=ann#key:hi >key 1/1/0", with the
 // numbers of presences, users and anonymous at the end.
 func (w *world) tell(events []luascripts.RoomEvent) []string {
 	var lines []string
@@ -146,6 +174,9 @@ func (w *world) tell(events []luascripts.RoomEvent) []string {
 			}
 			short := strings.TrimPrefix(it.Channel, w.node+"!")
 			word := fmt.Sprintf("%c%s%s=%s", it.Kind, reason, short, it.Record.User)
+			if it.Record.Key != "" {
+				word += "#" + it.Record.Key
+			}
 			if it.Record.Info != nil {
 				word += ":" + string(it.Record.Info)
 			}
@@ -209,7 +240,26 @@ func (w *world) seen(short string, ago time.Duration) {
 	}
 }
 
-// leased does so to the node's lease.
+// silence makes it look as if the last node had signed its lease some time ago.
+func (w *world) silence(ago time.Duration) {
+	w.t.Helper()
+	at := fmt.Sprintf("%013d", w.now().Add(-ago).UnixMilli())
+	for shard := range w.Shards() {
+		w.must(w.c.HSet(w.ctx, w.Meta(shard), "leased", at).Err())
+	}
+}
+
+// meta reads a field of meta, "" where there is none.
+func (w *world) meta(field string) string {
+	w.t.Helper()
+	text, err := w.c.HGet(w.ctx, w.Meta(0), field).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		w.t.Fatal(err)
+	}
+	return text
+}
+
+// leased makes the lease of the node look as old as that.
 func (w *world) leased(ago time.Duration) {
 	w.t.Helper()
 	score := float64(w.now().Add(-ago).UnixMilli())

@@ -13,13 +13,16 @@ import (
 
 type ops = []luascripts.Op
 
-var writes = []struct {
+// writeRow is what a batch does.
+type writeRow struct {
 	name   string
 	given  []ops // earlier batches
 	ops    ops
 	status string
 	events []string
-}{
+}
+
+var writes = []writeRow{
 	{
 		name: "add to a room that does not exist",
 		ops:  ops{add("lobby", "1", "ann", "hi")}, status: "+",
@@ -171,7 +174,7 @@ var writes = []struct {
 }
 
 func TestWrite(t *testing.T) {
-	for _, tt := range writes {
+	for _, tt := range slices.Concat(writes, keeps, graces, identities) {
 		t.Run(tt.name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				w := newWorld(t, s)
@@ -267,7 +270,7 @@ func TestNodesShareARoom(t *testing.T) {
 }
 
 func TestEventIsPublishedAsReturned(t *testing.T) {
-	for _, tt := range writes {
+	for _, tt := range slices.Concat(writes, keeps, graces, identities) {
 		t.Run(tt.name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				w := newWorld(t, s)

@@ -43,7 +43,10 @@ for k = 9, #KEYS, stride do
   local event = ''
   if #channels > 0 then
     local room = open_room({KEYS[k], KEYS[k + 1], KEYS[k + 2]}, name, channels)
-    for i, channel in ipairs(channels) do apply.r(room, channel, ARGV[3], room.old[i + 1]) end
+    for i, channel in ipairs(channels) do
+      local old = room.old[i + 1]
+      if old and not in_grace(old) then depart(room, channel, old, ARGV[3]) end
+    end
     event = commit_room(room, ARGV[4], keep)
   end
   events[#events + 1] = event
