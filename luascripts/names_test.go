@@ -94,7 +94,7 @@ func TestHostileNodes(t *testing.T) {
 
 // All hostile names together in one room, as channels and as users.
 func TestHostileNamesInOneRoom(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		var come, leave []luascripts.Op
 		for _, name := range hostile {
@@ -113,7 +113,7 @@ func TestHostileNamesInOneRoom(t *testing.T) {
 }
 
 func TestLargeInfo(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		info := strings.Repeat("\x00\xff:+1\n", 20_000)
 		heard := w.listen("lobby")

@@ -55,7 +55,7 @@ func TestAMissedEvictionHeals(t *testing.T) {
 
 // A reason of the application's own, of any value, is one byte in the scripts.
 func TestAnyReasonIsOneByte(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		n := newStranger(t, s)
 		c, err := n.layer.NewChannel()
 		if err != nil {

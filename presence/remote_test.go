@@ -12,7 +12,7 @@ import (
 )
 
 func TestOperationsOnAChannelOfAnotherNode(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		owner, other := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		c := owner.open(t)
 		p, r1, err := other.Add(t.Context(), "lobby", c, presence.Member{User: "ana", Info: []byte("x")})
@@ -62,7 +62,7 @@ func TestOperationsOnAChannelOfAnotherNode(t *testing.T) {
 }
 
 func TestOperationsOnAChannelOfADeadNode(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		for name, call := range map[string]func(context.Context) error{
 			"add": func(ctx context.Context) error {
@@ -82,12 +82,7 @@ func TestOperationsOnAChannelOfADeadNode(t *testing.T) {
 		}
 
 		// A node that hears and does not answer, as when it is frozen.
-		client := s.NewClient(t)
-		deaf := client.Subscribe(t.Context(), n.Store().Inbox("deaf"))
-		defer deaf.Close()
-		if _, err := deaf.Receive(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		redistest.Subscribe(t, s.NewClient(t), n.Store().Inbox("deaf"))
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if _, _, err := n.Add(ctx, "lobby", "deaf!1", presence.Member{}); !errors.Is(err, presence.ErrNoAnswer) || !errors.Is(err, context.DeadlineExceeded) {

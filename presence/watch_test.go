@@ -34,7 +34,7 @@ func next(t *testing.T, w *presence.Watcher) presence.Diff {
 }
 
 func TestWatch(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		first, second := a.open(t), b.open(t)
 		r := a.add(t, "lobby", first, "ana")
@@ -82,7 +82,7 @@ func TestWatch(t *testing.T) {
 }
 
 func TestASlowWatcherGetsTheNetEffect(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		stays, goes := n.open(t), n.open(t)
 		n.add(t, "lobby", stays, "ana")
@@ -120,7 +120,7 @@ func TestASlowWatcherGetsTheNetEffect(t *testing.T) {
 }
 
 func TestAWatcherHealsWhatItMissed(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		var channels []string
 		for i := range 10 {
@@ -215,7 +215,7 @@ func TestMinInterval(t *testing.T) {
 }
 
 func TestWaitForARevision(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		c := n.open(t)
 		r := n.add(t, "lobby", c, "ana")

@@ -89,14 +89,16 @@ func age(t *testing.T, n *node, c *groups.Channel, ago time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = client.Do(t.Context(), "ZADD", n.Store().Presences(0, n.layer.NodeID()), now.Add(-ago).UnixMilli(), short).Err()
-	if err != nil {
-		t.Fatal(err)
+	for shard := range n.Store().Shards() { // in all where it is
+		key := n.Store().Presences(shard, n.layer.NodeID())
+		if err := client.Do(t.Context(), "ZADD", key, "XX", now.Add(-ago).UnixMilli(), short).Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
 func TestPresencesArePrunedOnceAndReportedInBulk(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, time.Minute), newNode(t, s, time.Minute)
 		fresh := a.add(t, "lobby", "ana")
 		var stale []*groups.Channel
@@ -151,7 +153,7 @@ func TestPresencesArePrunedOnceAndReportedInBulk(t *testing.T) {
 }
 
 func TestAPrunedChannelLeavesItsGroupAndIsTold(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, time.Minute), newNode(t, s, time.Minute)
 		c := a.add(t, "lobby", "ana")
 		b.add(t, "lobby", "ben")
@@ -191,7 +193,7 @@ func TestAPrunedChannelLeavesItsGroupAndIsTold(t *testing.T) {
 }
 
 func TestRooms(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		n.add(t, "occupied", "ana")
 		for i := range 250 {
@@ -213,7 +215,7 @@ func TestRooms(t *testing.T) {
 }
 
 func TestAgeOfTheCallers(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		c := n.add(t, "lobby", "ana")
 		age(t, n, c, 10*time.Second)

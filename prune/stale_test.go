@@ -37,7 +37,7 @@ func ageAll(t *testing.T, n *node, channels []*groups.Channel, ago time.Duration
 }
 
 func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		short, long := newNode(t, s, time.Minute), newNode(t, s, time.Hour)
 		const pages = 2*luascripts.MaxSweep + 50
 		var together, apart []*groups.Channel
@@ -103,7 +103,7 @@ func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
 }
 
 func TestStaleTakesAnAgeOfTheCallers(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		c := n.add(t, "lobby", "ana")
 		age(t, n, c, 10*time.Second)
@@ -122,7 +122,7 @@ func TestStaleTakesAnAgeOfTheCallers(t *testing.T) {
 }
 
 func TestEmptyRoomsTellsWhatRoomsThenDeletes(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		n.add(t, "occupied", "ana")
 		c := n.add(t, "again", "ana")
@@ -153,7 +153,7 @@ func TestEmptyRoomsTellsWhatRoomsThenDeletes(t *testing.T) {
 
 // What leaves the pages that were read already must not hide what comes after.
 func TestPagesSkipNothingWhileOthersPrune(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		store := n.Store()
 		key := store.Presences(0, n.layer.NodeID())

@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 		}
 		t.Run(call, func(t *testing.T) {
 			for _, row := range rows[:n] {
-				t.Run(row.situation, func(t *testing.T) { redistest.Each(t, row.check) })
+				t.Run(row.situation, func(t *testing.T) { redistest.EachWithCluster(t, row.check) })
 			}
 		})
 		rows = rows[n:]

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/internal/hashslot"
 )
 
 // The functions below are plain pub/sub, and on a cluster sharded pub/sub, where
@@ -33,14 +35,14 @@ func Subscribers(ctx context.Context, client redis.UniversalClient, topic string
 	return counts[topic], err
 }
 
-// Subscribe returns what topics carry from now on, until t ends. Messages of one
-// topic are in order.
+// Subscribe returns what topics carry from now on, until t ends. Messages are in
+// order, on a cluster those of one slot.
 func Subscribe(t testing.TB, client redis.UniversalClient, topics ...string) <-chan *redis.Message {
 	t.Helper()
 	messages := make(chan *redis.Message, 1000)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	listen := func(ps *redis.PubSub, topics int) {
+	listen := func(ps *redis.PubSub, topics []string) {
 		for range topics {
 			if _, err := ps.Receive(t.Context()); err != nil {
 				t.Fatalf("subscribe: %v", err)
@@ -68,11 +70,16 @@ func Subscribe(t testing.TB, client redis.UniversalClient, topics ...string) <-c
 		}()
 	}
 	if _, ok := client.(*redis.ClusterClient); !ok {
-		listen(client.Subscribe(t.Context(), topics...), len(topics))
+		listen(client.Subscribe(t.Context(), topics...), topics)
 		return messages
 	}
+	bySlot := make(map[int][]string)
 	for _, topic := range topics {
-		listen(client.SSubscribe(t.Context(), topic), 1)
+		slot := hashslot.Of(topic)
+		bySlot[slot] = append(bySlot[slot], topic)
+	}
+	for _, topics := range bySlot {
+		listen(client.SSubscribe(t.Context(), topics...), topics)
 	}
 	return messages
 }
