@@ -84,6 +84,30 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
+// ErrInUse tells that there are nodes, or rooms, where there must be none.
+var ErrInUse = errors.New("rollcall: the data is in use")
+
+// Forget takes back the record of the number of shards, so that a fleet can start
+// with another one. It returns ErrInUse while a node is registered or a room is
+// there.
+func (s *Store) Forget(ctx context.Context) error {
+	if err := s.Check(ctx); err != nil {
+		return err
+	}
+	// Shard 0 is the last: until then, a node with another number is refused.
+	for shard := s.Shards() - 1; shard >= 0; shard-- {
+		keys := []string{s.Meta(shard), s.Nodes(shard), s.Rooms(shard), s.Sweep(shard)}
+		left, err := s.run(ctx, s.scripts.forget, keys, nil).Int64Slice()
+		if err != nil {
+			return err
+		}
+		if len(left) != 2 || left[0]+left[1] > 0 {
+			return fmt.Errorf("%w: nodes and rooms in shard %d: %d", ErrInUse, shard, left)
+		}
+	}
+	return nil
+}
+
 // Remember is for how long users who went are remembered, 0 for not at all.
 func (s *Store) Remember() time.Duration {
 	return time.Duration(s.remember.Load()) * time.Millisecond

@@ -52,6 +52,7 @@ type scripts struct {
 	register, renew        script
 	prune, retire, noRooms script
 	ungrace, turn, clock   script
+	forget                 script
 
 	recount, enlist script
 	amend, enroll   script
@@ -73,6 +74,7 @@ func newScripts() scripts {
 		ungrace:  newScript(allowOOM, with("hold", "ungrace")...),
 		retire:   newScript(allowOOM, "record", "hold", "retire"),
 		noRooms:  newScript(allowOOM, "prune_rooms"),
+		forget:   newScript(allowOOM, "forget"),
 		turn:     newScript(allowOOM, "record", "hold", "turn"),
 		clock:    newScript("", "record", "clock"),
 

@@ -17,6 +17,7 @@ func TestBadUsage(t *testing.T) {
 		"negative age":        {"-age", "-1s"},
 		"age under a ms":      {"-age", "10us"},
 		"timeout of 0":        {"-timeout", "0"},
+		"forget to look":      {"-forget", "-dry-run"},
 		"empty prefix":        {"-prefix", ""},
 		"brace in the prefix": {"-prefix", "a{b"},
 		"no port":             {"-redis", "localhost"},
@@ -43,7 +44,7 @@ func TestBadUsage(t *testing.T) {
 
 func TestHelpShowsNoPassword(t *testing.T) {
 	r := build(t).run(t, "redis://user:s3cret@127.0.0.1:1", "-help")
-	r.check(t, 0, "", "-redis", "-prefix", "-age", "-rooms", "-dry-run", "-timeout")
+	r.check(t, 0, "", "-redis", "-prefix", "-age", "-rooms", "-forget", "-dry-run", "-timeout")
 	if strings.Contains(r.stderr, "s3cret") {
 		t.Error(r.stderr)
 	}

@@ -22,6 +22,8 @@
 //	-age      remove presences not seen for longer. Defaults to 0: for longer than
 //	          the max age of their own node.
 //	-rooms    delete the rooms without presences, too
+//	-forget   then forget the number of shards, so that the fleet can start with
+//	          another one. It fails while a node is registered or a room is there.
 //	-dry-run  print what would be done, and change nothing
 //	-timeout  give up after this time. Defaults to 1 m.
 package main
@@ -61,6 +63,7 @@ type flags struct {
 	redis, prefix string
 	age, timeout  time.Duration
 	rooms, dryRun bool
+	forget        bool
 }
 
 // run is main with all that a process has handed in. It returns the exit status.
@@ -98,6 +101,7 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	set.StringVar(&f.prefix, "prefix", groups.DefaultPrefix, "of the fleet's `keys`")
 	set.DurationVar(&f.age, "age", 0, "remove presences not seen for longer; 0: than the max age of their node")
 	set.BoolVar(&f.rooms, "rooms", false, "delete the rooms without presences, too")
+	set.BoolVar(&f.forget, "forget", false, "then forget the number of shards, if no node and no room is left")
 	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, and change nothing")
 	set.DurationVar(&f.timeout, "timeout", time.Minute, "give up after this time")
 	if err := set.Parse(args); err != nil {
@@ -109,6 +113,8 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 		err = fmt.Errorf("unexpected argument %q", set.Arg(0))
 	case f.age != 0 && f.age < time.Millisecond:
 		err = fmt.Errorf("-age %v is less than a millisecond", f.age)
+	case f.forget && f.dryRun:
+		err = errors.New("-forget with -dry-run")
 	case f.timeout <= 0:
 		err = fmt.Errorf("-timeout %v is not positive", f.timeout)
 	}

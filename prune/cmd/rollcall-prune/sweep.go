@@ -32,7 +32,14 @@ func sweep(ctx context.Context, client redis.UniversalClient, f flags, out io.Wr
 		err = r.prune(ctx, pruner, f)
 	}
 	r.summary(f.rooms, err != nil)
-	return err
+	if err != nil || !f.forget {
+		return err
+	}
+	if err := reader.Store().Forget(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s forgotten\n", count(reader.Store().Shards(), "shard"))
+	return nil
 }
 
 // report prints what is done, or would be, and counts it.
