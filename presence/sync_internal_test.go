@@ -35,20 +35,30 @@ func (h *reads) DialHook(next redis.DialHook) redis.DialHook {
 func (h *reads) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		h.mu.Lock()
-		f := h.after[cmd.Name()]
-		delete(h.after, cmd.Name())
-		h.count[cmd.Name()]++
-		h.mu.Unlock()
-		if f != nil {
-			f()
-		}
+		h.note(cmd)
 		return err
 	}
 }
 
 func (h *reads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			h.note(cmd)
+		}
+		return err
+	}
+}
+
+func (h *reads) note(cmd redis.Cmder) {
+	h.mu.Lock()
+	f := h.after[cmd.Name()]
+	delete(h.after, cmd.Name())
+	h.count[cmd.Name()]++
+	h.mu.Unlock()
+	if f != nil {
+		f()
+	}
 }
 
 // stage is a view to which the test delivers the events.
@@ -177,7 +187,8 @@ func other(frame string) string {
 	return strings.Replace(frame, fmt.Sprint(e.Birth), fmt.Sprint(e.Birth+1), 1)
 }
 
-// What happens to events while the room is read, and how often it is read then.
+// What happens to events while the room is read, and how often it is read then:
+// once more than needed where Redis may have lost who is missing.
 func TestEventsDuringARead(t *testing.T) {
 	for name, c := range map[string]struct {
 		deliver func(s *stage, e []string)
@@ -188,7 +199,7 @@ func TestEventsDuringARead(t *testing.T) {
 		"one in between is lost":   {func(s *stage, e []string) { s.deliver(e[0], e[2]) }, 2},
 		"one comes twice":          {func(s *stage, e []string) { s.deliver(e[0], e[0], e[1], e[2]) }, 2},
 		"they come in disorder":    {func(s *stage, e []string) { s.deliver(e[1], e[0], e[2]) }, 2},
-		"the connection is lost":   {func(s *stage, _ []string) { s.w.view.Gap() }, 2},
+		"the connection is lost":   {func(s *stage, _ []string) { s.w.view.Gap() }, 3},
 		"one does not decode":      {func(s *stage, e []string) { s.deliver(e[0], "?", e[2]) }, 2},
 		"there are too many": {func(s *stage, e []string) {
 			for range maxBuffered + 1 {
@@ -200,7 +211,7 @@ func TestEventsDuringARead(t *testing.T) {
 			redistest.Bubble(t, func(t *testing.T, server *redistest.Server) {
 				s := newStage(t, server, maxWhole)
 				s.reads.after["hgetall"] = func() { c.deliver(s, s.change()) }
-				s.w.view.Gap()
+				s.deliver("?")
 				redistest.Advance(t, soon)
 				s.right()
 				if got := s.reads.count["hgetall"]; got != c.reads {
@@ -211,7 +222,8 @@ func TestEventsDuringARead(t *testing.T) {
 	}
 }
 
-// What leads to a read at once, and what to none.
+// What leads to a read at once, and what to none. Where Redis may have lost who is
+// missing there is a second one.
 func TestEventsThatDoNotFollow(t *testing.T) {
 	for name, c := range map[string]struct {
 		deliver func(s *stage, e []string)
@@ -223,11 +235,10 @@ func TestEventsThatDoNotFollow(t *testing.T) {
 		"an old one comes late":      {func(s *stage, e []string) { s.deliver(e[0], e[1], e[2], e[0]) }, 1},
 		"one does not decode":        {func(s *stage, e []string) { s.deliver(e[0], e[1], "?") }, 1},
 		"one is of another birth":    {func(s *stage, e []string) { s.deliver(e[0], e[1], other(e[2])) }, 1},
-		"the connection was lost":    {func(s *stage, _ []string) { s.w.view.Gap() }, 1},
+		"the connection was lost":    {func(s *stage, _ []string) { s.w.view.Gap() }, 2},
 		"it was lost, for no event":  {func(s *stage, e []string) { s.deliver(e...); s.w.view.Gap() }, 1},
-		"two reasons make one read":  {func(s *stage, e []string) { s.deliver(e[1], e[2]) }, 1},
-		"the room is made again":     {func(s *stage, _ []string) { s.remake(); s.deliver(s.take()...) }, 1},
-		"and nothing is lost of it":  {func(s *stage, e []string) { s.deliver(e...); s.remake(); s.deliver(s.take()...) }, 1},
+		"the room is made again":     {func(s *stage, _ []string) { s.remake(); s.deliver(s.take()...) }, 2},
+		"and nothing is lost of it":  {func(s *stage, e []string) { s.deliver(e...); s.remake(); s.deliver(s.take()...) }, 2},
 		"the events come a bit late": {func(s *stage, e []string) { redistest.Advance(s.t, soon); s.deliver(e...) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -295,7 +306,7 @@ func TestEventsDuringAPagedRead(t *testing.T) {
 			redistest.Bubble(t, func(t *testing.T, server *redistest.Server) {
 				s := newStage(t, server, 1)
 				s.reads.after[c.after] = func() { c.deliver(s, s.change()) }
-				s.w.view.Gap()
+				s.deliver("?")
 				redistest.Advance(t, c.within)
 				s.right()
 				if got := s.reads.count["hscan"]; got != c.reads || s.reads.count["hgetall"] > 0 {
