@@ -63,7 +63,7 @@ func newScripts() scripts {
 	with := func(parts ...string) []string {
 		return append([]string{"record", "users", "change", "commit"}, parts...)
 	}
-	write := with("index", "add", "keep", "update", "grace", "remove", "write")
+	write := with("index", "add", "keep", "confirm", "update", "grace", "remove", "write")
 	return scripts{
 		write:    newScript("", write...),
 		free:     newScript(allowOOM, write...),

@@ -23,11 +23,12 @@ type Action byte
 
 // The actions.
 const (
-	Add    Action = 'a'
-	Keep   Action = 'k'
-	Update Action = 'u'
-	Grace  Action = 'g'
-	Remove Action = 'r'
+	Add     Action = 'a'
+	Keep    Action = 'k'
+	Confirm Action = 'c'
+	Update  Action = 'u'
+	Grace   Action = 'g'
+	Remove  Action = 'r'
 )
 
 // Op is one operation of a batch.
@@ -36,10 +37,11 @@ type Op struct {
 	Room   string
 	Short  string        // the channel's name after the node's id and the !
 	Record Record        // Add: without JoinedAt; Update: the info
-	Stored string        // Keep: the record, encoded
+	Stored string        // Keep and Confirm: the record, encoded
+	Since  int64         // Confirm: the revision at which it was written
 	Reason byte          // Grace and Remove: why
 	Grace  time.Duration // Grace: how long it stays
-	Unseen time.Duration // Add and Keep: for how long the channel was not seen
+	Unseen time.Duration // Add, Keep and Confirm: for how long the channel was not seen
 }
 
 func (o Op) data() string {
@@ -48,6 +50,8 @@ func (o Op) data() string {
 		return o.Record.tail()
 	case Keep:
 		return o.Stored
+	case Confirm:
+		return fmt.Sprintf("%016d", o.Since) + o.Stored
 	case Update:
 		return string([]byte{o.Record.flags() & sealed}) + string(o.Record.Info)
 	case Grace:

@@ -22,9 +22,11 @@ const (
 )
 
 // keep tells Redis what a channel holds: what is missing is added, and what
-// differs is changed. It is called with the entry locked. A channel that has been
+// differs is changed. It is called with the entry locked. Only if it is sure is
+// what somebody has removed added as well; else, that is noted as a prune of which
+// the node has not heard. A channel that has been
 // silent for too long is left to the next sweep: it must not live for ever.
-func (t *Tracker) keep(ctx context.Context, e *entry, holding []held) error {
+func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool) error {
 	unseen := e.unseen()
 	if unseen > t.opts.MaxAge {
 		return nil
@@ -38,10 +40,14 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held) error {
 		ops := make([]luascripts.Op, 0, len(rooms))
 		for _, room := range rooms {
 			h, _ := e.held(room)
-			ops = append(ops, luascripts.Op{
-				Action: luascripts.Keep, Room: room, Short: e.short, Stored: h.record,
+			op := luascripts.Op{
+				Action: luascripts.Confirm, Room: room, Short: e.short, Stored: h.record, Since: int64(h.revision),
 				Unseen: unseen + keepSlack,
-			})
+			}
+			if sure || t.writers[shard].healing.Load() {
+				op.Action = luascripts.Keep
+			}
+			ops = append(ops, op)
 		}
 		return t.writers[shard].do(ctx, ops...)
 	}) {
@@ -50,6 +56,10 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held) error {
 		}
 		for i, result := range r.done {
 			room := byShard[shard][i]
+			if result.Status == luascripts.StatusAbsent {
+				t.evict(e, room, Revision(result.Revision)+1, TimedOut)
+				continue
+			}
 			if e.rewrite(room, result.Record.Encode(), Revision(result.Revision)) || result.Status != luascripts.StatusAdded {
 				continue
 			}
@@ -66,7 +76,7 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held) error {
 // reassert adds a channel of this node again to the rooms of a shard that it
 // should be in. Where it has given a sign of life since it was pruned from some,
 // these are among them.
-func (t *Tracker) reassert(ctx context.Context, e *entry, shard int, alive bool) error {
+func (t *Tracker) reassert(ctx context.Context, e *entry, shard int, alive, sure bool) error {
 	if ok, err := e.lock(ctx); !ok {
 		return err
 	}
@@ -76,7 +86,7 @@ func (t *Tracker) reassert(ctx context.Context, e *entry, shard int, alive bool)
 	}
 	holding := e.holding()
 	holding = slices.DeleteFunc(holding, func(h held) bool { return h.room.shard != shard })
-	if err := t.keep(ctx, e, holding); err != nil {
+	if err := t.keep(ctx, e, holding, alive || sure); err != nil {
 		return err
 	}
 	if !alive {
@@ -94,7 +104,7 @@ func (t *Tracker) reassert(ctx context.Context, e *entry, shard int, alive bool)
 }
 
 // reassertAll does so for many channels, whose writes share batches.
-func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, alive bool) {
+func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, alive, sure bool) {
 	for chunk := range slices.Chunk(entries, reassertAtOnce) {
 		if ctx.Err() != nil {
 			return
@@ -102,7 +112,7 @@ func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, 
 		var work sync.WaitGroup
 		for _, e := range chunk {
 			work.Go(func() {
-				if err := t.reassert(ctx, e, shard, alive); err != nil && ctx.Err() == nil {
+				if err := t.reassert(ctx, e, shard, alive, sure); err != nil && ctx.Err() == nil {
 					t.log.Warn("presence not added again", zap.String("channel", e.channel), zap.Error(err))
 				}
 			})
@@ -124,7 +134,7 @@ func (t *Tracker) roll() {
 	defer cancel()
 	for _, w := range t.writers {
 		if w.down() == nil {
-			t.reassertAll(ctx, t.rolling[:n], w.shard, false)
+			t.reassertAll(ctx, t.rolling[:n], w.shard, false, false)
 		}
 	}
 	t.rolling = t.rolling[n:]
@@ -160,7 +170,7 @@ func (w *writer) reassertEverything() {
 	for chunk := range slices.Chunk(t.ledger.all(), reassertAtOnce) {
 		start := time.Now()
 		t.dismiss(chunk, w.shard)
-		t.reassertAll(t.ctx, chunk, w.shard, false)
+		t.reassertAll(t.ctx, chunk, w.shard, false, true)
 		if sleep(t.ctx, nil, time.Since(start)) != nil {
 			return
 		}
@@ -248,7 +258,7 @@ func (t *Tracker) confirmOne(ctx context.Context, room, channel string) error {
 	}
 	defer t.ledger.unlock(e)
 	if h, ok := e.held(room); ok && e.isIn(room) {
-		return t.keep(ctx, e, []held{h})
+		return t.keep(ctx, e, []held{h}, false)
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func (t *Tracker) flushShard(shard int, touched []*entry, unsure map[*entry]bool
 			again = append(again, e)
 		}
 	}
-	t.reassertAll(ctx, again, shard, true)
+	t.reassertAll(ctx, again, shard, true, true)
 	return nil
 }
 

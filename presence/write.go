@@ -147,7 +147,7 @@ func (t *Tracker) update(ctx context.Context, e *entry, room string, info []byte
 	results, err := w.do(ctx, op)
 	if err == nil && results[0].Status == luascripts.StatusAbsent && w.healing.Load() {
 		// Redis has lost it, and healing waits for the lock of the entry.
-		if err = t.keep(ctx, e, []held{h}); err == nil {
+		if err = t.keep(ctx, e, []held{h}, false); err == nil {
 			results, err = w.do(ctx, op)
 		}
 	}

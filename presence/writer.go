@@ -175,6 +175,7 @@ func (w *writer) write(batch []*write) {
 	reply, err := w.deliver(batch)
 	if errors.Is(err, luascripts.ErrFenced) {
 		if err = w.register(errors.Is(err, luascripts.ErrLost)); err == nil {
+			insist(batch)
 			reply, err = w.deliver(batch)
 		}
 	}
@@ -210,6 +211,18 @@ func (w *writer) deliver(batch []*write) (luascripts.Reply, error) {
 		} // else the first one may have been carried out, whatever this one says
 	}
 	return reply, err
+}
+
+// insist has what was to be confirmed added: it is missing as data was lost, or as
+// this node was taken for dead.
+func insist(batch []*write) {
+	for _, p := range batch {
+		for i := range p.ops {
+			if p.ops[i].Action == luascripts.Confirm {
+				p.ops[i].Action = luascripts.Keep
+			}
+		}
+	}
 }
 
 // late tells whether nobody waits for a batch any more.

@@ -11,7 +11,7 @@
 --   was not seen, in ms
 -- then for each room: its name, its number of operations, and for each of them
 --   its letter, the position of its channel, and its data: see add (a), keep
---   (k), update (u), grace (g) and remove (r)
+--   (k), confirm (c), update (u), grace (g) and remove (r)
 --
 -- Returns, for each room:
 -- "<revision> ", for each operation + (added), ~ (updated), - (removed), g (in
@@ -41,7 +41,7 @@ for k = 7, #KEYS, stride do
   for i = 1, n do
     local kind, position = ARGV[at + i * 3], tonumber(ARGV[at + i * 3 + 1])
     results[i] = apply[kind](room, channels[i], ARGV[at + i * 3 + 2], room.old[i + 1])
-    if kind == 'a' or kind == 'k' then
+    if kind == 'a' or kind == 'k' or kind == 'c' and results[i] ~= '.' then
       fresh[short[position]] = fresh[short[position]] or kind == 'a'
       note(joined, short[position], name, seen[position])
     elseif kind ~= 'u' then
