@@ -63,8 +63,9 @@ type history struct {
 	pruners  []*prune.Pruner // of each node, and of a process that is none
 	reader   *presence.Reader
 	client   redis.UniversalClient
-	faulty   bool // the bus is, for nodes[owners:]
-	cut      bool // a subscriber's connection was, and may not be back
+	faulty   bool          // the bus is, for nodes[owners:]
+	unheard  map[spot]bool // prunes that happened while it was
+	cut      bool          // a subscriber's connection was, and may not be back
 	watchers []*watching
 	counters []*counting
 }
@@ -76,7 +77,7 @@ func runHistory(t testing.TB, rt *rapid.T, s *redistest.Server, faulty bool, f f
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	s.Flush()
-	h := &history{model: &model{}, t: sc, rt: rt, ctx: ctx, s: s, owners: 3, client: s.NewClient(sc), faulty: faulty}
+	h := &history{model: &model{}, t: sc, rt: rt, ctx: ctx, s: s, owners: 3, client: s.NewClient(sc), faulty: faulty, unheard: make(map[spot]bool)}
 	nodes := 3
 	if faulty {
 		h.owners, nodes = 2, 4
