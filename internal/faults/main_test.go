@@ -18,7 +18,7 @@ type row struct {
 // TestFaults causes each fault, and tells how long it took until all was right.
 func TestFaults(t *testing.T) {
 	redistest.RequireProgram(t, "redis-server", "valkey-server")
-	for _, r := range slices.Concat(nodeRows, redisRows) {
+	for _, r := range slices.Concat(nodeRows, redisRows, connectionRows, failoverRows) {
 		t.Run(r.number+" "+r.what, func(t *testing.T) {
 			t.Parallel()
 			r.run(t, r.number)

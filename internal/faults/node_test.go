@@ -102,6 +102,7 @@ func nodeMain(ctx context.Context, p *redistest.Parent) error {
 		Addrs: n.args.Addrs, IsClusterMode: n.args.Cluster, ContextTimeoutEnabled: true,
 		PoolSize: pool, DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second,
 	}
+	redis.SetLogger(quiet{})
 	redistest.Via(n.args.Routes)(opts)
 	client := redis.NewUniversalClient(opts)
 	defer client.Close()
@@ -139,6 +140,11 @@ func nodeMain(ctx context.Context, p *redistest.Parent) error {
 	}
 	return n.end()
 }
+
+// quiet keeps the client's lines, one for each refusal, out of the log.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 func (n *node) handle() {
 	redistest.Handle(n.parent, "ready", func(context.Context, int) (string, error) { return n.layer.NodeID(), nil })

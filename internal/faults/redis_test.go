@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ var redisRows = []row{
 	{"07", "a busy script", redisBusy},
 	{"11", "SCRIPT FLUSH", scriptsFlushed},
 	{"18", "out of memory", outOfMemory},
+	{"19", "keys are evicted", evicted},
 	{"20", "Redis refuses", redisRefuses},
 }
 
@@ -141,3 +143,33 @@ func redisRefuses(t *testing.T, number string) {
 	}
 	f.finish()
 }
+
+// Redis throws keys out to make room, whole ones and at random. What is lost is
+// added again, and no half of a member stays.
+func evicted(t *testing.T, number string) {
+	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+	f.load()
+	last(300 * time.Millisecond)
+	f.s.SetConfig("maxmemory-policy", "allkeys-random")
+	before, err := f.client.DBSize(t.Context()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	restore := f.s.SetConfig("maxmemory", "1500kb")
+	redistest.Eventually(t, patience, func() error {
+		info, err := f.client.Info(t.Context(), "stats").Result()
+		if err == nil && statistic(info, "evicted_keys") < int(before)/2 {
+			err = fmt.Errorf("%d keys evicted", statistic(info, "evicted_keys"))
+		}
+		return err
+	})
+	restore()
+	over := time.Now()
+	f.calm()
+	f.healed(over, rolled, "")
+	f.finish()
+}
+
+// rolled is when each node has asserted again all that it holds, in the
+// background: five max ages.
+const rolled = 5*maxAge + back
