@@ -118,6 +118,23 @@ func TestRenew(t *testing.T) {
 	})
 }
 
+// A node that finds that writes were lost, by a failover, has sweeps wait: the
+// leases of others are missing as well.
+func TestLostWritesHoldSweeps(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		w := newWorld(t, s)
+		mine, err := w.TakeTurn(w.ctx, 0, "sweeper")
+		if err != nil || !mine {
+			t.Fatal(mine, err)
+		}
+		_, err = w.Register(w.ctx, 0, w.registration(), w.epoch, true)
+		w.must(err)
+		if _, err := w.TakeTurn(w.ctx, 0, "sweeper"); !errors.Is(err, luascripts.ErrHeld) {
+			t.Fatalf("%v", err)
+		}
+	})
+}
+
 // row is that of the one node there is.
 func (w *world) row() luascripts.NodeRow {
 	w.t.Helper()

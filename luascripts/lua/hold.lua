@@ -1,9 +1,15 @@
 -- hold: after a time in which no node could sign its lease, as nobody reached
--- Redis, nobody is swept for a while. Without that, all would expire together.
+-- Redis, or when signatures were lost in a failover, nobody is swept for a while.
+-- Without that, all would expire together.
 --
 -- In meta, "leased" is when a node signed last, "lease" how long that holds,
 -- "wait" how long a hold is to last, all in ms; "hold" is until when there is
 -- one, and "held" which signature was the last before it.
+
+-- hold has sweeps wait for so long from now on.
+local function hold(meta_key, wait)
+  redis.call('HSET', meta_key, 'hold', string.format('%.0f', now_us / 1000 + wait))
+end
 
 -- held tells whether sweeps must wait. It comes before a signature.
 local function held(meta_key)
@@ -11,7 +17,8 @@ local function held(meta_key)
   if not meta[1] then return false end
   local now = now_us / 1000
   if now - meta[1] > meta[2] * 2 / 3 and meta[5] ~= meta[1] then
-    redis.call('HSET', meta_key, 'hold', string.format('%.0f', now + meta[3]), 'held', meta[1])
+    redis.call('HSET', meta_key, 'held', meta[1])
+    hold(meta_key, meta[3])
     return true
   end
   return meta[4] ~= false and now < tonumber(meta[4])
