@@ -140,17 +140,22 @@ func noMoreConnections(t *testing.T, number string) {
 	f.load()
 	conn := f.client.(*redis.Client).Conn() // stays
 	defer conn.Close()
-	if err := conn.Ping(t.Context()).Err(); err != nil {
-		t.Fatal(err)
+	limit := func(clients string) {
+		if err := conn.ConfigSet(t.Context(), "maxclients", clients).Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	restore := f.s.SetConfig("maxclients", "6")
+	for i := range f.nodes { // who gets none is cut off
+		defer f.excuse(i)()
+	}
+	limit("6")
 	for _, kind := range []string{"normal", "pubsub"} {
 		if err := conn.ClientKillByFilter(t.Context(), "TYPE", kind).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	last(outage)
-	restore()
+	limit("10000")
 	over := time.Now()
 	f.calm()
 	f.healed(over, 2*back, "")

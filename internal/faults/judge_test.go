@@ -11,6 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/prune"
 )
 
 // stay is a channel's time of being connected.
@@ -131,7 +133,25 @@ func (f *fleet) departures(of *member, since time.Time, kind string) (left, came
 
 // checkRedis is called at the end of each row, while people are connected: the
 // data must be sound.
-func (f *fleet) checkRedis() {}
+func (f *fleet) checkRedis() {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	reader, err := presence.NewReader(ctx, f.client, nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	checker, err := prune.NewChecker(reader, &prune.CheckerOptions{Overdue: 5 * lease})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for problem, err := range checker.Check(ctx) {
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.t.Errorf("row %s: the checker finds %v", f.row, problem)
+	}
+}
 
 // left finds what is in Redis though nobody is left, but for the settings of a
 // shard, and rooms that are yet to be pruned.
