@@ -154,6 +154,8 @@ func (s *Subscription) Wait(ctx context.Context) error {
 			return ErrClosed
 		case confirmed:
 			return nil
+		case s.bus.ctx.Err() != nil:
+			return ErrClosed
 		case away != nil:
 			return away
 		}

@@ -119,9 +119,12 @@ func TestWaitMeansSubscribed(t *testing.T) {
 }
 
 func TestWaitGivesUp(t *testing.T) {
-	s := redistest.Mini(t)
-	client := s.NewClient(t)
-	s.Stop()
+	client := redistest.Mini(t).NewClient(t, func(o *redis.UniversalOptions) {
+		o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	})
 	b := newBus(t, client, time.Minute)
 	sub := b.Subscribe("topic", &ear{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -139,6 +142,32 @@ func TestWaitGivesUp(t *testing.T) {
 	if err := b.Subscribe("late", &ear{}).Wait(t.Context()); !errors.Is(err, bus.ErrClosed) {
 		t.Fatal(err)
 	}
+}
+
+// Who waits for a server that is away is told so at once.
+func TestWaitTellsThatTheServerIsAway(t *testing.T) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+		client := s.NewClient(t)
+		b := newBus(t, client, time.Minute)
+		sub := b.Subscribe("topic", &ear{})
+		wait(t, sub)
+		s.Stop()
+		redistest.Eventually(t, patience, func() error {
+			if sub.Connection() != 0 {
+				return errors.New("not noticed")
+			}
+			return nil
+		})
+		for _, sub := range []*bus.Subscription{sub, b.Subscribe("another", &ear{})} {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if err := sub.Wait(ctx); err == nil || errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		}
+		s.Start()
+		redistest.Eventually(t, patience, func() error { return sub.Wait(t.Context()) })
+	})
 }
 
 func TestWaitEndsWhenTheTopicIsGivenUp(t *testing.T) {

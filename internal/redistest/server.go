@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -80,7 +81,7 @@ type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 // newClient is NewClient with a dialer, nil for go-redis's own.
 func (s *Server) newClient(t testing.TB, dial dialer, hooks []func(*redis.UniversalOptions)) redis.UniversalClient {
 	t.Helper()
-	opts := &redis.UniversalOptions{Addrs: s.Addrs, IsClusterMode: s.IsCluster(), Dialer: dial}
+	opts := &redis.UniversalOptions{Addrs: slices.Clone(s.Addrs), IsClusterMode: s.IsCluster(), Dialer: dial}
 	if s.inMemory() {
 		// Clients that wait for their pool share timers across the process, and
 		// a timer of one bubble panics in another. A large pool never waits.
