@@ -14,13 +14,14 @@ import (
 func TestGroupAcrossNodes(t *testing.T) {
 	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		a, b, c := newLayer(t, s), newLayer(t, s), newLayer(t, s)
-		a1, a2 := newChannel(t, a, "lobby", "other"), newChannel(t, a, "lobby")
-		b1, b2 := newChannel(t, b, "lobby"), newChannel(t, b, "other")
+		other := beside(a, "lobby")
+		a1, a2 := newChannel(t, a, "lobby", other), newChannel(t, a, "lobby")
+		b1, b2 := newChannel(t, b, "lobby"), newChannel(t, b, other)
 
 		groupSend(t, a, "lobby", "from a")
 		groupSend(t, b, "lobby", "from b")
 		groupSend(t, c, "lobby", "from c") // no member itself
-		groupSend(t, c, "other", "end")
+		groupSend(t, c, other, "end")
 		for _, m := range []*groups.Channel{a1, a2, b1} {
 			receive(t, m, "from a", "from b", "from c")
 		}
@@ -31,7 +32,7 @@ func TestGroupAcrossNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		groupSend(t, c, "lobby", "second")
-		groupSend(t, c, "other", "third")
+		groupSend(t, c, other, "third")
 		receive(t, a2, "second")
 		receive(t, b1, "second")
 		receive(t, a1, "third")
@@ -42,9 +43,10 @@ func TestGroupAcrossNodes(t *testing.T) {
 func TestAddTwiceDeliversOnce(t *testing.T) {
 	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		l := newLayer(t, s, func(o *groups.Options) { o.Linger = time.Millisecond })
-		c := newChannel(t, l, "g", "g", "mark")
+		mark := beside(l, "g")
+		c := newChannel(t, l, "g", "g", mark)
 		groupSend(t, l, "g", "once")
-		groupSend(t, l, "mark", "end")
+		groupSend(t, l, mark, "end")
 		receive(t, c, "once", "end")
 
 		// One discard undoes both, and another does nothing.
@@ -55,7 +57,7 @@ func TestAddTwiceDeliversOnce(t *testing.T) {
 		}
 		subscribers(t, s, l.Store().Room("g"), 0)
 		groupSend(t, l, "g", "never")
-		groupSend(t, l, "mark", "end")
+		groupSend(t, l, mark, "end")
 		receive(t, c, "end")
 	})
 }

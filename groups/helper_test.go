@@ -48,6 +48,17 @@ func newChannel(t testing.TB, l *groups.Layer, in ...string) *groups.Channel {
 	return c
 }
 
+// beside returns another group of group's shard: what one sender sends to the
+// two arrives in order, which on a cluster holds within a shard only.
+func beside(l *groups.Layer, group string) string {
+	for i := 0; ; i++ {
+		other := fmt.Sprint(group, i)
+		if l.Store().Shard(other) == l.Store().Shard(group) {
+			return other
+		}
+	}
+}
+
 func text(typ string) groups.Message {
 	return groups.Message{Type: typ, Payload: []byte("payload of " + typ)}
 }

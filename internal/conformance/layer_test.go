@@ -318,11 +318,7 @@ func layerEncryption(t *testing.T, s *redistest.Server) {
 	with := func(keys ...[]byte) config { return config{groups: groups.Options{Keys: keys}} }
 	old, both, fresh := newNode(t, s, with(older)), newNode(t, s, with(newer, older)), newNode(t, s, with(newer))
 	clear := newNode(t, s, config{})
-	raw := clear.Client.Subscribe(t.Context(), clear.Store().Room("lobby"))
-	defer raw.Close()
-	if _, err := raw.Receive(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	raw := redistest.Subscribe(t, clear.Client, clear.Store().Room("lobby"))
 	const secret = "attack at dawn"
 	ch := old.open(t)
 	if _, _, err := old.Add(t.Context(), "lobby", ch.Name(), presence.Member{User: "ana", Info: []byte(secret)}); err != nil {
@@ -360,12 +356,13 @@ func layerEncryption(t *testing.T, s *redistest.Server) {
 	}
 	sealed := 0
 	for range 8 { // four changes and four messages
-		m, err := raw.ReceiveMessage(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(m.Payload, secret) {
-			sealed++
+		select {
+		case m := <-raw:
+			if !strings.Contains(m.Payload, secret) {
+				sealed++
+			}
+		case <-time.After(patience):
+			t.Fatal("a frame is missing")
 		}
 	}
 	if sealed != 7 {
