@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
+	"sync"
 )
 
 // Ports are taken from below the range that systems hand out to outgoing
@@ -22,6 +24,9 @@ var errNoPort = errors.New("redistest: no free loopback port")
 func freePort() (int, error) {
 	for range 200 {
 		port := lowestPort + rand.IntN(highestPort-lowestPort)
+		if !promised.add(port) {
+			continue
+		}
 		l, err := net.Listen("tcp", loopback(port))
 		if err != nil {
 			continue
@@ -29,6 +34,28 @@ func freePort() (int, error) {
 		return port, l.Close()
 	}
 	return 0, errNoPort
+}
+
+// promised is global because the servers of all tests of a process start beside
+// each other.
+var promised promises
+
+// promises are the ports handed out last: whoever has one may not listen yet.
+type promises struct {
+	mu    sync.Mutex
+	ports [128]int
+	next  int
+}
+
+func (p *promises) add(port int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if slices.Contains(p.ports[:], port) {
+		return false
+	}
+	p.ports[p.next%len(p.ports)] = port
+	p.next++
+	return true
 }
 
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

@@ -118,7 +118,7 @@ func (p *process) start() error {
 	if err := p.ready(); err != nil {
 		text := p.tail()
 		p.end()
-		if strings.Contains(text, "in use") {
+		if strings.Contains(text, "in use") || errors.Is(err, errInUse) {
 			return fmt.Errorf("%w: %d", errInUse, p.port)
 		}
 		return fmt.Errorf("%w; its log:\n%s", err, text)
@@ -153,8 +153,8 @@ func (p *process) ready() error {
 	}
 	return p.once(func(ctx context.Context, c *redis.Client) error {
 		info, err := c.Info(ctx, "server").Result()
-		if err != nil {
-			return err
+		if err != nil { // what listens there does not speak Redis
+			return fmt.Errorf("%w: %d: %w", errInUse, p.port, err)
 		}
 		if !strings.Contains(info, fmt.Sprintf("process_id:%d\r\n", p.proc.Pid)) {
 			return fmt.Errorf("%w: %d", errInUse, p.port)
