@@ -1,6 +1,9 @@
 package presence
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // CheckViews is how often views are compared with Redis.
 const CheckViews = checkViews
@@ -14,3 +17,7 @@ func (t *Tracker) Silence(channel string, ago time.Duration) {
 		e.see(time.Now().Add(-ago))
 	}
 }
+
+// Confirm asserts this node's presences in some rooms again, as another node
+// asks it to.
+func (t *Tracker) Confirm(ctx context.Context, rooms ...string) error { return t.confirm(ctx, rooms) }

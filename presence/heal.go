@@ -22,10 +22,10 @@ const (
 )
 
 // keep tells Redis what a channel holds: what is missing is added, and what
-// differs is changed. It is called with the entry locked. Only if it is sure is
-// what somebody has removed added as well; else, that is noted as a prune of which
-// the node has not heard. A channel that has been
-// silent for too long is left to the next sweep: it must not live for ever.
+// differs is changed. It is called with the entry locked. Only if it is sure, or
+// while the shard heals, is what somebody has removed added as well; else, that is
+// noted as a prune of which the node has not heard. A channel that has been silent
+// for too long is left to the next sweep: it must not live for ever.
 func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool) error {
 	unseen := e.unseen()
 	if unseen > t.opts.MaxAge {
@@ -44,7 +44,7 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 				Action: luascripts.Confirm, Room: room, Short: e.short, Stored: h.record, Since: int64(h.revision),
 				Unseen: unseen + keepSlack,
 			}
-			if sure || t.writers[shard].healing.Load() {
+			if sure {
 				op.Action = luascripts.Keep
 			}
 			ops = append(ops, op)

@@ -135,6 +135,9 @@ func (w *writer) run(batch []*write) {
 		}
 		return
 	}
+	if w.healing.Load() { // maybe only since they were queued
+		insist(live)
+	}
 	w.write(live)
 }
 
