@@ -298,9 +298,10 @@ func Example_maintenance() {
 // silent makes a channel look as if it had been silent for some time.
 func silent(ctx context.Context, s *site, channel *groups.Channel, d time.Duration) {
 	_, short, _ := groups.SplitChannel(channel.Name())
-	key := s.tracker.Store().Presences(0, s.layer.NodeID())
+	store := s.tracker.Store()
+	key := store.Presences(store.Shard("some_room"), s.layer.NodeID())
 	seen := float64(time.Now().Add(-d).UnixMilli())
-	if err := s.tracker.Store().Client().ZAdd(ctx, key, redis.Z{Score: seen, Member: short}).Err(); err != nil {
+	if err := store.Client().ZAdd(ctx, key, redis.Z{Score: seen, Member: short}).Err(); err != nil {
 		panic(err)
 	}
 }

@@ -107,10 +107,14 @@ func TestOutageInTheMiddle(t *testing.T) {
 							redistest.Eventually(t, patience, func() error { return op.call(t.Context(), n, ch) })
 						}
 						settled(t, n, probe, ch, op.after)
-						told := replay(t, "lobby", n)
-						if state, err := present(t.Context(), n, "lobby"); err != nil || !slices.Equal(told, state) {
-							t.Errorf("told of %q, present %q, %v", told, state, err)
-						}
+						redistest.Eventually(t, patience, func() error {
+							told := replay(t, "lobby", n)
+							state, err := present(t.Context(), n, "lobby")
+							if err == nil && !slices.Equal(told, state) {
+								err = fmt.Errorf("told of %q, present %q", told, state)
+							}
+							return err
+						})
 						if changes := n.told(t, "lobby"); !breaks.fails && len(changes) != len(op.before)+1 {
 							t.Errorf("not once in effect: %+v", changes)
 						}

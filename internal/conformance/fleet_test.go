@@ -179,9 +179,11 @@ func (n *node) age(t *testing.T, ch *groups.Channel, ago time.Duration) {
 	t.Helper()
 	_, short, _ := groups.SplitChannel(ch.Name())
 	now := serverTime(t, n.Client)
-	key := n.Store().Presences(0, n.Layer.NodeID())
-	if err := n.Client.Do(t.Context(), "ZADD", key, "XX", now.Add(-ago).UnixMilli(), short).Err(); err != nil {
-		t.Fatal(err)
+	for shard := range n.Store().Shards() {
+		key := n.Store().Presences(shard, n.Layer.NodeID())
+		if err := n.Client.Do(t.Context(), "ZADD", key, "XX", now.Add(-ago).UnixMilli(), short).Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -209,15 +211,38 @@ func serverTime(t *testing.T, client redis.UniversalClient) time.Time {
 	return now
 }
 
-// keys returns the names of all keys but those of nodes, which sign leases.
+// keys returns the names of all keys that match a pattern.
 func keys(t *testing.T, client redis.UniversalClient, pattern string) []string {
 	t.Helper()
-	names, err := client.Keys(t.Context(), pattern).Result()
+	var names []string
+	var mu sync.Mutex
+	collect := func(ctx context.Context, c redis.Cmdable) error {
+		some, err := c.Keys(ctx, pattern).Result()
+		mu.Lock()
+		defer mu.Unlock()
+		names = append(names, some...)
+		return err
+	}
+	var err error
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		err = cluster.ForEachMaster(t.Context(), func(ctx context.Context, c *redis.Client) error { return collect(ctx, c) })
+	} else {
+		err = collect(t.Context(), client)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(names)
 	return names
+}
+
+// shards returns how many shards some rooms lie in.
+func (n *node) shards(rooms ...string) int {
+	in := make(map[int]struct{})
+	for _, room := range rooms {
+		in[n.Store().Shard(room)] = struct{}{}
+	}
+	return len(in)
 }
 
 // present returns the names of the channels of a room.
@@ -248,21 +273,25 @@ func newProber(t *testing.T, s *redistest.Server, opts *groups.Options) *prober 
 }
 
 // members returns those of the given channels that are in the group, sorted.
-// A message to the channel itself follows that to the group on the same
-// connection, so that its arrival shows that the other does not come.
+// A message to a group in which they all are follows that to the group on the
+// same connection, so that its arrival shows that the other does not come.
 func (p *prober) members(ctx context.Context, group string, channels ...*groups.Channel) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	p.round++
-	toGroup, toChannel := fmt.Sprint("probe ", p.round), fmt.Sprint("fence ", p.round)
-	if err := p.layer.GroupSend(ctx, group, groups.Message{Type: toGroup}); err != nil {
-		return nil, err
+	all, toGroup, toAll := p.beside(group), fmt.Sprint("probe ", p.round), fmt.Sprint("fence ", p.round)
+	for _, ch := range channels {
+		if err := p.layer.GroupAdd(ctx, all, ch.Name()); err != nil {
+			return nil, err
+		}
+	}
+	for _, to := range [][2]string{{group, toGroup}, {all, toAll}} {
+		if err := p.layer.GroupSend(ctx, to[0], groups.Message{Type: to[1]}); err != nil {
+			return nil, err
+		}
 	}
 	var in []string
 	for _, ch := range channels {
-		if err := p.layer.Send(ctx, ch.Name(), groups.Message{Type: toChannel}); err != nil {
-			return nil, err
-		}
 		for {
 			m, err := ch.Receive(ctx)
 			if err != nil {
@@ -271,13 +300,26 @@ func (p *prober) members(ctx context.Context, group string, channels ...*groups.
 			if m.Type == toGroup {
 				in = append(in, ch.Name())
 			}
-			if m.Type == toChannel {
+			if m.Type == toAll {
 				break
 			}
+		}
+		if err := p.layer.GroupDiscard(ctx, all, ch.Name()); err != nil {
+			return nil, err
 		}
 	}
 	slices.Sort(in)
 	return in, nil
+}
+
+// beside returns another group of the group's shard, and so of its connection.
+func (p *prober) beside(group string) string {
+	for i := 0; ; i++ {
+		other := fmt.Sprint("beside ", i)
+		if store := p.layer.Store(); store.Shard(other) == store.Shard(group) {
+			return other
+		}
+	}
 }
 
 // agree returns an error unless the channels in the rooms' state are those, of

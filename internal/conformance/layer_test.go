@@ -145,9 +145,9 @@ func layerMembership(t *testing.T, s *redistest.Server) {
 	subscribed := func(want int64) {
 		t.Helper()
 		redistest.Eventually(t, patience, func() error {
-			got, err := probe.layer.Store().Client().PubSubNumSub(t.Context(), topic).Result()
-			if err == nil && got[topic] != want {
-				err = fmt.Errorf("%d nodes subscribed, want %d", got[topic], want)
+			got, err := redistest.Subscribers(t.Context(), probe.layer.Store().Client(), topic)
+			if err == nil && got != want {
+				err = fmt.Errorf("%d nodes subscribed, want %d", got, want)
 			}
 			return err
 		})

@@ -90,7 +90,7 @@ func pruneCommand(t *testing.T, s *redistest.Server) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	n.age(t, n.enter(t, "lobby", "ana"), time.Hour)
-	out, err := exec.CommandContext(t.Context(), path, "-redis", s.Addrs[0], "-rooms").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), path, "-redis", strings.Join(s.Addrs, ","), "-rooms").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "lobby") || strings.Contains(string(out), "garden") {
 		t.Errorf("%v\n%s", err, out)
 	}

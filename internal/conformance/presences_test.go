@@ -25,20 +25,24 @@ func flushing() config {
 	return config{presence: presence.Options{FlushInterval: 5 * time.Millisecond}}
 }
 
-// touched touches a channel, and waits until that is written.
-func (n *node) touched(t *testing.T, room string, ch *groups.Channel) {
+// touched touches a channel, and waits until that is written to some rooms.
+func (n *node) touched(t *testing.T, ch *groups.Channel, rooms ...string) {
 	t.Helper()
 	redistest.Eventually(t, patience, func() error {
-		if now := serverTime(t, n.Client); now.Sub(n.lastSeen(t, room, ch)) < 10*time.Millisecond {
-			return fmt.Errorf("seen just now, at %v", now)
+		for _, room := range rooms {
+			if now := serverTime(t, n.Client); now.Sub(n.lastSeen(t, room, ch)) < 10*time.Millisecond {
+				return fmt.Errorf("seen just now, at %v", now)
+			}
 		}
 		return nil
 	})
 	before := serverTime(t, n.Client).Truncate(time.Millisecond)
 	n.Touch(ch.Name())
 	redistest.Eventually(t, patience, func() error {
-		if seen := n.lastSeen(t, room, ch); seen.Before(before) {
-			return fmt.Errorf("last seen %v, touched at %v", seen, before)
+		for _, room := range rooms {
+			if seen := n.lastSeen(t, room, ch); seen.Before(before) {
+				return fmt.Errorf("last seen %v in %s, touched at %v", seen, room, before)
+			}
 		}
 		return nil
 	})
@@ -47,19 +51,15 @@ func (n *node) touched(t *testing.T, room string, ch *groups.Channel) {
 func touchInRooms(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, flushing())
 	ch := n.open(t)
+	var rooms []string
 	for i := range 10 {
-		n.add(t, fmt.Sprint("room", i), ch, "ana")
+		rooms = append(rooms, fmt.Sprint("room", i))
+		n.add(t, rooms[i], ch, "ana")
 	}
 	n.Wire.forget()
-	n.touched(t, "room0", ch)
-	if writes := n.Wire.count("touch"); writes > 1 { // none where it went with other news of the channel
-		t.Errorf("%d writes for one touch of 10 rooms", writes)
-	}
-	one := n.lastSeen(t, "room0", ch)
-	for i := range 10 {
-		if seen := n.lastSeen(t, fmt.Sprint("room", i), ch); seen.Before(one) {
-			t.Errorf("room %d: last seen %v, in room 0 %v", i, seen, one)
-		}
+	n.touched(t, ch, rooms...)
+	if writes := n.Wire.count("touch"); writes > n.shards(rooms...) { // fewer where it went with other news of the channel
+		t.Errorf("%d writes for one touch of 10 rooms in %d shards", writes, n.shards(rooms...))
 	}
 	if changes := n.heard(t, 10); len(changes) != 10 {
 		t.Errorf("a touch is no change: %+v", changes[10:])
@@ -75,11 +75,11 @@ func touchUnknown(t *testing.T, s *redistest.Server) {
 	for _, name := range []string{stranger.Name(), left.Name(), "nobody", "dead!1", ""} {
 		n.Touch(name)
 	}
-	n.touched(t, "lobby", known) // is written with the others, or after them
+	n.touched(t, known, "lobby") // is written with the others, or after them
 	if counts, err := n.Counts(t.Context(), "lobby"); err != nil || counts.Presences != 1 {
 		t.Errorf("%+v, %v: a touch created a presence", counts, err)
 	}
-	if shorts := n.Client.ZCard(t.Context(), n.Store().Presences(0, n.Layer.NodeID())).Val(); shorts != 1 {
+	if shorts := n.Client.ZCard(t.Context(), n.Store().Presences(n.Store().Shard("lobby"), n.Layer.NodeID())).Val(); shorts != 1 {
 		t.Errorf("%d channels are known, want 1", shorts)
 	}
 }
@@ -87,16 +87,18 @@ func touchUnknown(t *testing.T, s *redistest.Server) {
 func leaveAll(t *testing.T, s *redistest.Server, rooms int) {
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
 	ch, stays := n.open(t), n.enter(t, "room0", "ben")
+	var names []string
 	for i := range rooms {
-		n.add(t, fmt.Sprint("room", i), ch, "ana")
+		names = append(names, fmt.Sprint("room", i))
+		n.add(t, names[i], ch, "ana")
 	}
 	n.Wire.forget()
 	left, err := n.LeaveAll(t.Context(), ch.Name(), presence.Disconnected)
 	if err != nil || len(left) != rooms {
 		t.Fatalf("left %v, %v", left, err)
 	}
-	if writes := n.Wire.count("write"); writes != min(rooms, 1) {
-		t.Errorf("%d writes for %d rooms", writes, rooms)
+	if writes := n.Wire.count("write"); writes != n.shards(names...) {
+		t.Errorf("%d writes for %d rooms in %d shards", writes, rooms, n.shards(names...))
 	}
 	if again, err := n.LeaveAll(t.Context(), ch.Name(), presence.Disconnected); err != nil || len(again) != 0 {
 		t.Errorf("the second time: %v, %v", again, err)
@@ -156,7 +158,7 @@ func lastSeenIsRedisTime(t *testing.T, s *redistest.Server) {
 	if m := s.Mini(); m != nil {
 		m.SetTime(time.Now().Add(time.Second - 24*time.Hour)) // it stands still
 	}
-	n.touched(t, "lobby", ch)
+	n.touched(t, ch, "lobby")
 	if seen, now := n.lastSeen(t, "lobby", ch), serverTime(t, n.Client); seen.After(now) {
 		t.Errorf("last seen %v, Redis's time is %v", seen, now)
 	}

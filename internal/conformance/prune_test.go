@@ -191,12 +191,13 @@ func pruneRoomsAgainstAdd(t *testing.T, s *redistest.Server) {
 	if _, err := n.Remove(t.Context(), "lobby", ch.Name()); err != nil {
 		t.Fatal(err)
 	}
-	empty, err := n.Store().EmptyRooms(t.Context(), 0)
+	shard := n.Store().Shard("lobby")
+	empty, err := n.Store().EmptyRooms(t.Context(), shard)
 	if err != nil || !slices.Equal(empty, []string{"lobby"}) {
 		t.Fatalf("empty %q, %v", empty, err)
 	}
 	n.add(t, "lobby", ch, "ana") // after the prune has looked, before it deletes
-	deleted, err := n.Store().PruneRooms(t.Context(), 0, empty)
+	deleted, err := n.Store().PruneRooms(t.Context(), shard, empty)
 	if err != nil || len(deleted) != 0 {
 		t.Errorf("deleted %q, %v", deleted, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"sync"
 )
@@ -12,9 +13,13 @@ import (
 // Ports are taken from below the range that systems hand out to outgoing
 // connections: otherwise a client could take the port of a server that is
 // stopped for a moment.
+//
+// Test processes that run beside each other take them from different parts of
+// it, so that hardly ever does one take a port that another has promised.
 const (
-	lowestPort  = 20000
-	highestPort = 32700
+	lowestPort = 20000
+	parts      = 16
+	partSize   = 790
 )
 
 var errNoPort = errors.New("redistest: no free loopback port")
@@ -23,7 +28,7 @@ var errNoPort = errors.New("redistest: no free loopback port")
 // process may take it before the caller does, who must then try again.
 func freePort() (int, error) {
 	for range 200 {
-		port := lowestPort + rand.IntN(highestPort-lowestPort)
+		port := lowestPort + os.Getpid()%parts*partSize + rand.IntN(partSize)
 		if !promised.add(port) {
 			continue
 		}

@@ -74,8 +74,15 @@ func (p *process) repeat(ctx context.Context, interval time.Duration, f func(con
 	defer client.Close()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	last, passed := errors.New("stopped before the first"), false
+	var last error
+	passed := false
 	for {
+		// A round that has begun is ended, so that there is at least one.
+		if err := f(context.WithoutCancel(ctx), client); err != nil {
+			last = err
+		} else {
+			passed = true
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -83,11 +90,6 @@ func (p *process) repeat(ctx context.Context, interval time.Duration, f func(con
 				return nil
 			}
 			return last
-		}
-		if err := f(ctx, client); err == nil {
-			passed = true
-		} else if ctx.Err() == nil {
-			last = err
 		}
 	}
 }
