@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 const (
 	reassertAtOnce = 256 // channels that are asserted again at a time
+	recountAtOnce  = 256 // rooms that are counted again at a time
 	rollOver       = 5   // max ages in which all channels are asserted again, just in case
 	healSpread     = 500 * time.Millisecond
 	keepSlack      = time.Second // what is asserted again must not look younger for the time that takes
@@ -121,8 +123,8 @@ func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, 
 	}
 }
 
-// roll asserts the next few channels again, so that within some time even a loss
-// that nothing else shows is mended.
+// roll asserts the next few channels again, and counts their rooms, so that within
+// some time even a loss that nothing else shows is mended.
 func (t *Tracker) roll() {
 	if len(t.rolling) == 0 {
 		t.rolling = t.ledger.all()
@@ -137,7 +139,29 @@ func (t *Tracker) roll() {
 			t.reassertAll(ctx, t.rolling[:n], w.shard, false, false)
 		}
 	}
+	t.recount(ctx, t.rolling[:n])
 	t.rolling = t.rolling[n:]
+}
+
+// recount has the rooms of some channels counted where their counts cannot be
+// right.
+func (t *Tracker) recount(ctx context.Context, entries []*entry) {
+	rooms := make(map[string]struct{})
+	for _, e := range entries {
+		for _, h := range e.holding() {
+			if t.writers[h.room.shard].down() == nil {
+				rooms[h.room.name] = struct{}{}
+			}
+		}
+	}
+	for chunk := range slices.Chunk(slices.Collect(maps.Keys(rooms)), recountAtOnce) {
+		events, err := t.store.RepairRooms(ctx, chunk...)
+		t.Report(events)
+		if err != nil && t.ctx.Err() == nil {
+			t.log.Warn("rooms not counted", zap.Int("rooms", len(chunk)), zap.Error(err))
+			return
+		}
+	}
 }
 
 // heal makes a shard as this node knows it to be, after data was lost there. It

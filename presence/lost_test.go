@@ -1,7 +1,9 @@
 package presence_test
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -32,6 +34,35 @@ func TestAllAreConfirmedAfterLostWrites(t *testing.T) {
 		defer n.mu.Unlock()
 		if len(n.evicted) > 0 {
 			t.Errorf("evicted: %+v", n.evicted)
+		}
+	})
+}
+
+// An eviction takes the users of a room, whom only the members' records tell of.
+func TestCountsOfAnEvictedKeyAreMended(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n, client := newNode(t, s, presence.Options{}), s.NewClient(t)
+		c := n.open(t)
+		n.add(t, "lobby", c, "ana")
+		n.add(t, "lobby", n.open(t), "ben")
+		n.add(t, "garden", c, "ana")
+		if err := client.Del(t.Context(), n.Store().RoomUsers("lobby")).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for range int(5 * n.MaxAge() / time.Second) {
+			time.Sleep(time.Second)
+			n.Touch(c)
+		}
+		if _, err := n.LeaveAll(t.Context(), c, presence.Left); err != nil {
+			t.Fatal(err)
+		}
+		counts, err := n.Counts(t.Context(), "lobby")
+		if err != nil || counts.Users != 1 {
+			t.Errorf("%+v, %v", counts, err)
+		}
+		users, err := n.Users(t.Context(), "lobby")
+		if err != nil || !slices.Equal(users, []string{"ben"}) {
+			t.Errorf("users %q, %v", users, err)
 		}
 	})
 }
