@@ -17,7 +17,10 @@ import (
 
 const (
 	patience = 40 * time.Second
-	steady   = lease + 2*sweep // for so long all must stay right
+	// All must stay right for a while after each fault, and after the last one for
+	// as long as it takes to find a node dead.
+	brief  = 2 * sweep
+	steady = lease + 2*sweep
 )
 
 // fleet is some nodes, and how each of them fares.
@@ -259,12 +262,18 @@ func (f *fleet) healed(since time.Time, bound time.Duration, what string) {
 		what = " " + what
 	}
 	took := f.agreed(since, bound, what)
-	during(steady, steady/5, func() {
+	f.stayRight(brief, what)
+	f.note(what, "healed in", took, bound)
+}
+
+// stayRight sees that all stays right for a time.
+func (f *fleet) stayRight(d time.Duration, what string) {
+	f.t.Helper()
+	during(d, d/4, func() {
 		if err := f.agree(); err != nil {
 			f.t.Errorf("row %s%s: not for long: %v", f.row, what, err)
 		}
 	})
-	f.note(what, "healed in", took, bound)
 }
 
 // note writes a line of the table.
@@ -277,6 +286,7 @@ func (f *fleet) note(what, verb string, took, bound time.Duration) {
 // left.
 func (f *fleet) finish() {
 	f.t.Helper()
+	f.stayRight(steady, "")
 	f.checkRedis()
 	for _, m := range f.living() {
 		ask[int](f, m, "empty", 0)

@@ -50,6 +50,19 @@ func (f *fleet) stays() map[string]*stay {
 	return stays
 }
 
+// excuseStalls marks the times in which the machine did not let a node run.
+func (f *fleet) excuseStalls() {
+	for i, m := range f.nodes {
+		for _, e := range redistest.Events[event](m.Proc) {
+			if took := time.Duration(e.Revision) * time.Microsecond; e.Kind == "stalled" {
+				f.t.Logf("row %s: node %d stood still for %v", f.row, i, took)
+				awake := time.UnixMicro(e.At)
+				m.excused = append(m.excused, span{awake.Add(-took), awake.Add(2 * lease)})
+			}
+		}
+	}
+}
+
 func (m *member) isExcused(at int64) bool {
 	t := time.UnixMicro(at)
 	return slices.ContainsFunc(m.excused, func(s span) bool { return !t.Before(s.from) && t.Before(s.to) })
@@ -60,6 +73,7 @@ func (m *member) isExcused(at int64) bool {
 // departure.
 func (f *fleet) judge() {
 	f.t.Helper()
+	f.excuseStalls()
 	stays := f.stays()
 	type change struct {
 		at    int64

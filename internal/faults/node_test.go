@@ -21,10 +21,11 @@ import (
 	"github.com/rollcall-go/rollcall/prune"
 )
 
-// The times of a node are short, so that a row takes seconds.
+// The times of a node are short, so that a row takes seconds, and long enough for
+// a busy machine.
 const (
-	lease  = time.Second
-	maxAge = 5 * time.Second
+	lease  = 2 * time.Second
+	maxAge = 6 * time.Second
 	flush  = 400 * time.Millisecond
 	sweep  = 300 * time.Millisecond
 	pool   = 10 // connections to Redis
@@ -54,13 +55,13 @@ type nodeArgs struct {
 // event is what a node tells of. Times are in µs of the machine's clock.
 type event struct {
 	At       int64
-	Kind     string   // came, going, diff, change, closing, closed, refused or wrong
+	Kind     string   // came, going, diff, change, stalled, closing, closed, refused or wrong
 	Room     string   `json:",omitempty"`
 	Channel  string   `json:",omitempty"`
 	Added    []string `json:",omitempty"`
 	Removed  []string `json:",omitempty"` // "channel reason"
 	UserWent []string `json:",omitempty"`
-	Revision int64    `json:",omitempty"`
+	Revision int64    `json:",omitempty"` // of what stalled or closed: µs that it took
 	Text     string   `json:",omitempty"`
 }
 
@@ -129,6 +130,7 @@ func nodeMain(ctx context.Context, p *redistest.Parent) error {
 	}
 	n.work.Go(func() { _ = n.pruner.Run(ctx) }) // its only error is the context's
 	n.work.Go(n.touching)
+	n.work.Go(n.watchClock)
 	for _, room := range n.args.Rooms {
 		if err := n.watch(room); err != nil {
 			return err
@@ -198,6 +200,26 @@ func (n *node) changed(_ context.Context, c presence.Change) {
 	}
 	if len(e.Added)+len(e.Removed) > 0 {
 		n.emit(e)
+	}
+}
+
+// stall is for how long a process must stand still for others to rightly take it
+// for lost: it signs its lease three times in the time of one.
+const stall = lease / 2
+
+// watchClock tells of times in which the machine did not let this process run.
+func (n *node) watchClock() {
+	ticker := time.NewTicker(stall / 20)
+	defer ticker.Stop()
+	for last := time.Now(); ; last = time.Now() {
+		select {
+		case <-ticker.C:
+		case <-n.ctx.Done():
+			return
+		}
+		if took := time.Since(last); took > stall {
+			n.emit(event{Kind: "stalled", Revision: took.Microseconds()})
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ var redisRows = []row{
 
 // outage is for how long Redis is away: longer than a lease, so that all would
 // expire if that time counted.
-const outage = 2500 * time.Millisecond
+const outage = lease * 5 / 4
 
 // back is when all is right after Redis has been away: the nodes ask for it every
 // quarter of a second, and write again what is missing.
