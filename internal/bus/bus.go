@@ -41,6 +41,7 @@ type Options struct {
 type Bus struct {
 	opts  Options
 	route route
+	began time.Time // what times are counted from: a wall clock may be set
 
 	mu      sync.RWMutex
 	lanes   map[int]*lane
@@ -94,6 +95,7 @@ func newBus(r route, opts Options) *Bus {
 	b := &Bus{
 		opts:   opts,
 		route:  r,
+		began:  time.Now(),
 		lanes:  make(map[int]*lane),
 		conns:  make(map[string]*conn),
 		pauses: make(map[string]pause),

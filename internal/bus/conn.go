@@ -33,7 +33,7 @@ type conn struct {
 	ctx     context.Context
 	end     context.CancelCauseFunc
 	dirty   chan struct{}
-	heardAt atomic.Int64 // when the last thing came, in ns; 0: nothing yet
+	heardAt atomic.Int64 // when the last thing came, in ns since the Bus began; 0: nothing yet
 
 	// The Bus's mu guards these.
 	join, leave []*topic   // to be sent
@@ -174,7 +174,7 @@ func (c *conn) read() error {
 		var answer redis.Error
 		switch {
 		case err == nil, errors.As(err, &answer):
-			c.heardAt.Store(time.Now().UnixNano())
+			c.heardAt.Store(max(1, int64(time.Since(c.bus.began))))
 			probed = false
 		case c.ctx.Err() != nil || !errors.As(err, &timeout) || !timeout.Timeout():
 			return err

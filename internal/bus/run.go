@@ -79,7 +79,7 @@ func (b *Bus) dropDeaf() (next time.Time) {
 		due := c.doubtedAt.Add(answerIn)
 		switch {
 		case c.doubtedAt.IsZero():
-		case c.heardAt.Load() > c.doubtedAt.UnixNano():
+		case c.heardAt.Load() > int64(c.doubtedAt.Sub(b.began)):
 			c.doubtedAt = time.Time{}
 		case time.Now().Before(due):
 			next = soonest(next, due)
