@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -10,8 +11,9 @@ import (
 // Listener hears the changes of a room on this node. Its methods are called
 // one at a time, and hold up the whole node while they run.
 type Listener interface {
-	// Event is called with each change that a script published.
-	Event(frame string)
+	// Event is called with each change that a script published. A frame that it
+	// returns an error for counts as malformed.
+	Event(frame string) error
 	// Gap is called when events may have been lost.
 	Gap()
 }
@@ -101,7 +103,10 @@ func (g *group) Frame(data string) {
 	switch {
 	case err == nil && kind == kindEvent:
 		for _, l := range listeners {
-			l.Event(data)
+			err = cmp.Or(err, l.Event(data))
+		}
+		if err != nil {
+			g.layer.malformed(g.name)
 		}
 	case err == nil && kind == kindMessage:
 		m, err := decodeMessage(body)

@@ -115,8 +115,8 @@ func step(ctx context.Context, l *groups.Layer, random *rand.Rand, shared *sync.
 
 type nothing struct{}
 
-func (nothing) Event(string) {}
-func (nothing) Gap()         {}
+func (nothing) Event(string) error { return nil }
+func (nothing) Gap()               {}
 
 // waiting tells when someone begins to wait for the context.
 type waiting struct {

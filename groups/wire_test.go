@@ -28,8 +28,8 @@ func newListener() *listener {
 	return &listener{events: make(chan string, 100), gaps: make(chan struct{}, 100)}
 }
 
-func (l *listener) Event(frame string) { l.events <- frame }
-func (l *listener) Gap()               { l.gaps <- struct{}{} }
+func (l *listener) Event(frame string) error { l.events <- frame; return nil }
+func (l *listener) Gap()                     { l.gaps <- struct{}{} }
 
 func await[T any](t testing.TB, what string, from <-chan T) (v T) {
 	t.Helper()

@@ -53,11 +53,10 @@ func (r *localRooms) release(room *localRoom) {
 
 // Event implements groups.Listener: it notices that a channel of this node was
 // pruned.
-func (r *localRoom) Event(frame string) {
+func (r *localRoom) Event(frame string) error {
 	event, err := luascripts.DecodeEvent(frame)
 	if err != nil {
-		r.tracker.log.Warn("malformed event dropped")
-		return
+		return err
 	}
 	for _, it := range event.Items {
 		reason := Reason(it.Reason)
@@ -72,6 +71,7 @@ func (r *localRoom) Event(frame string) {
 			r.tracker.evict(e, r.name, Revision(event.Revision), reason)
 		}
 	}
+	return nil
 }
 
 // Gap implements groups.Listener. An eviction may have been missed: the next

@@ -74,10 +74,11 @@ type stage struct {
 	events []string // that came, and are not delivered
 }
 
-func (s *stage) Event(frame string) {
+func (s *stage) Event(frame string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, frame)
+	return nil
 }
 
 func (s *stage) Gap() {}

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/luascripts"
 )
@@ -48,13 +46,12 @@ type view struct {
 }
 
 // Event implements groups.Listener.
-func (v *view) Event(frame string) {
+func (v *view) Event(frame string) error {
 	e, err := luascripts.DecodeEvent(frame)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
 	case err != nil:
-		v.tracker.log.Warn("malformed event, reading the room again", zap.String("room", v.room))
 		v.resync()
 	case v.syncing && len(v.buffer) < maxBuffered:
 		v.keep(e)
@@ -66,6 +63,7 @@ func (v *view) Event(frame string) {
 		v.apply(e)
 		v.publish(false)
 	}
+	return err
 }
 
 // keep has an event wait for the snapshot.

@@ -77,12 +77,15 @@ func (w *CountsWatcher) move(c Counts) {
 }
 
 // Event implements groups.Listener.
-func (w *CountsWatcher) Event(frame string) {
-	if h, err := luascripts.DecodeEventHeader(frame); err == nil {
-		c := countsOf(h)
-		c.Healing = w.Counts().Healing // an event does not tell
-		w.move(c)
+func (w *CountsWatcher) Event(frame string) error {
+	h, err := luascripts.DecodeEventHeader(frame)
+	if err != nil {
+		return err
 	}
+	c := countsOf(h)
+	c.Healing = w.Counts().Healing // an event does not tell
+	w.move(c)
+	return nil
 }
 
 // Gap implements groups.Listener.

@@ -204,8 +204,8 @@ func layerRemote(t *testing.T, s *redistest.Server) {
 // gaps counts how often a listener was told that it may have missed something.
 type gaps chan struct{}
 
-func (gaps) Event(string) {}
-func (g gaps) Gap()       { g <- struct{}{} }
+func (gaps) Event(string) error { return nil }
+func (g gaps) Gap()             { g <- struct{}{} }
 
 // What is sent while the node is cut off is lost, which it is told; what is
 // sent afterwards arrives, without anything being done.

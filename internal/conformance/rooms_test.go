@@ -68,8 +68,8 @@ func addNew(t *testing.T, s *redistest.Server) {
 // eventListener signals each change of a room that another node hears of.
 type eventListener chan struct{}
 
-func (l eventListener) Event(string) { l <- struct{}{} }
-func (l eventListener) Gap()         {}
+func (l eventListener) Event(string) error { l <- struct{}{}; return nil }
+func (l eventListener) Gap()               {}
 
 // What is sent as soon as the change can be seen anywhere reaches the channel,
 // so the group was subscribed before the script ran.
