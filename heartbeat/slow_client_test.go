@@ -1,0 +1,112 @@
+package heartbeat_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nhooyr.io/websocket"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/heartbeat"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// Row 16: a client that does not read is sent away, and leaves its room. It holds
+// up nobody: who reads gets everything, in order, while the other is stuck.
+func TestAClientThatDoesNotRead(t *testing.T) {
+	const messages, size = 400, 60_000
+	s := redistest.Mini(t)
+	layer, err := groups.New(t.Context(), s.NewClient(t), &groups.Options{Capacity: messages})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tracker, err := presence.New(t.Context(), layer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := make(chan error, 2)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		channel, err := layer.NewChannel()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ends <- heartbeat.Serve(r.Context(), conn, tracker, channel, handler{Connect: func(ctx context.Context) error {
+			_, _, err := tracker.Add(ctx, "lobby", channel.Name(), presence.Member{User: r.URL.Query().Get("user")})
+			return err
+		}}, &heartbeat.Options{WriteTimeout: 500 * time.Millisecond})
+	}))
+	var closing sync.Once
+	end := func() {
+		closing.Do(func() {
+			if err := errors.Join(tracker.Close(context.Background()), layer.Close(context.Background())); err != nil {
+				t.Error(err)
+			}
+			srv.Close()
+		})
+	}
+	defer end()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	dial := func(user string) *websocket.Conn {
+		conn, _, err := websocket.Dial(t.Context(), srv.URL+"?user="+user, &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetReadLimit(-1)
+		t.Cleanup(func() { conn.CloseNow() })
+		return conn
+	}
+	dial("stuck")
+	reads := dial("reads")
+	users := func(want int) {
+		t.Helper()
+		redistest.Eventually(t, 20*time.Second, func() error {
+			c, err := tracker.Counts(t.Context(), "lobby")
+			if err == nil && c.Users != want {
+				err = fmt.Errorf("%d users", c.Users)
+			}
+			return err
+		})
+	}
+	users(2)
+	go func() {
+		for i := range messages {
+			payload := fmt.Sprint(i, " ", strings.Repeat("x", size))
+			if err := layer.GroupSend(t.Context(), "lobby", groups.Message{Payload: []byte(payload)}); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for i := range messages {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		_, data, err := reads.Read(ctx)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := strings.Cut(string(data), " "); got != fmt.Sprint(i) {
+			t.Fatalf("message %s, want %d", got, i)
+		}
+	}
+	if err := <-ends; !errors.Is(err, heartbeat.ErrDeadPeer) {
+		t.Errorf("the stuck one ended with %v", err)
+	}
+	users(1)
+	reads.CloseNow()
+	end()
+	<-ends
+}
