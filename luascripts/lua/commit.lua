@@ -1,4 +1,7 @@
 -- commit: writes what change gathered for a room, and publishes it as one event.
+--
+-- To each key it adds before it removes: one that a script empties while its slot
+-- is on its way to another master, it cannot make again.
 
 local born, filled, emptied = {}, {}, {}
 
@@ -35,8 +38,8 @@ end
 -- deadlines of those in grace.
 local function commit_rooms(rooms_key, empty_key, grace_key)
   if #born > 0 then redis.call('SADD', rooms_key, unpack(born)) end
-  if #filled > 0 then redis.call('ZREM', empty_key, unpack(filled)) end
   if #emptied > 0 then redis.call('ZADD', empty_key, unpack(emptied)) end
-  if #ungraced > 0 then redis.call('ZREM', grace_key, unpack(ungraced)) end
+  if #filled > 0 then redis.call('ZREM', empty_key, unpack(filled)) end
   if #graced > 0 then redis.call('ZADD', grace_key, unpack(graced)) end
+  if #ungraced > 0 then redis.call('ZREM', grace_key, unpack(ungraced)) end
 end

@@ -26,15 +26,16 @@ for i = 8 + #junk, #ARGV, 2 do
     set[#set + 1] = ARGV[i + 1]
   end
 end
-if #gone > 0 then redis.call('HDEL', KEYS[2], unpack(gone)) end
 if #set > 0 then redis.call('HSET', KEYS[2], unpack(set)) end
+local users = redis.call('HLEN', KEYS[2]) -- which may be gone after this
+if #gone > 0 then users = users - redis.call('HDEL', KEYS[2], unpack(gone)) end
 if ARGV[6] == '' then return '' end
 
 local revision = string.format('%.0f', math.max(tonumber(ARGV[3]) + 1, now_us))
 local birth = ARGV[4] == '' and revision or ARGV[4]
 redis.call('HSET', KEYS[1], '', revision)
 if #junk > 0 then redis.call('HDEL', KEYS[1], unpack(junk)) end
-local counts = ' ' .. birth .. ' ' .. redis.call('HLEN', KEYS[1]) - 1 .. ' ' .. redis.call('HLEN', KEYS[2]) .. ' ' .. ARGV[6]
+local counts = ' ' .. birth .. ' ' .. redis.call('HLEN', KEYS[1]) - 1 .. ' ' .. users .. ' ' .. ARGV[6]
 redis.call('HSET', KEYS[1], '', revision .. counts)
 enlist(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1])
 local event = '\1C' .. revision .. ' ' .. ARGV[3] .. counts .. '\n'

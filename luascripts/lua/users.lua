@@ -53,7 +53,7 @@ local function count_users(room)
       end
     end
   end
-  if #went > 0 then redis.call('HDEL', room.users_key, unpack(went)) end
   if #set > 0 then redis.call('HSET', room.users_key, unpack(set)) end
+  if #went > 0 then redis.call('HDEL', room.users_key, unpack(went)) end
   return went
 end

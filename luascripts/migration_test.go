@@ -1,0 +1,122 @@
+package luascripts_test
+
+import (
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// While a slot is on its way, its old owner makes no new keys: a key that a script
+// has emptied is one that it cannot have again. So a script is either refused as a
+// whole, or it finishes.
+func TestScriptsOfASlotOnItsWay(t *testing.T) {
+	s := redistest.Cluster(t)
+	for _, tt := range []struct {
+		name string
+		do   func(w *world) error
+	}{
+		{"the only user of a room is replaced", func(w *world) error { return w.try(add("lobby", "1", "bob", "")) }},
+		{"a room fills as another empties", func(w *world) error {
+			return w.try(add("void", "1", "ann", ""), remove("lobby", "1"))
+		}},
+		{"the last leaves grace as another enters it", func(w *world) error {
+			return w.try(add("den", "2", "bob", ""), grace("lobby", "1", time.Minute))
+		}},
+		{"the node's last leaves", func(w *world) error {
+			return w.try(remove("lobby", "1"), remove("park", "3"))
+		}},
+		{"a user of several channels leaves", func(w *world) error {
+			return w.try(remove("park", "3"), add("lobby", "4", "ann", ""))
+		}},
+		{"a room is made", func(w *world) error { return w.try(add("new", "1", "ann", "")) }},
+		{"somebody is touched", func(w *world) error {
+			_, err := w.Touch(w.ctx, 0, "n1", []string{"1"})
+			return err
+		}},
+		{"somebody is stale", func(w *world) error {
+			_, err := w.Prune(w.ctx, luascripts.Sweep{
+				Node: "n1", MaxAge: time.Minute, Reason: 'e', Stale: []luascripts.Stale{{Short: "1", Rooms: []string{"lobby"}}},
+			})
+			return err
+		}},
+		{"a grace ends", func(w *world) error {
+			_, err := w.Ungrace(w.ctx, 0, []luascripts.Graced{{Room: "den", Channel: "n1!2"}}, 'k')
+			return err
+		}},
+		{"an empty room is deleted", func(w *world) error {
+			_, err := w.PruneRooms(w.ctx, 0, []string{"void"})
+			return err
+		}},
+		{"a node registers again", func(w *world) error {
+			inc, err := w.Register(w.ctx, 0, w.registration(), w.epoch, false)
+			if err == nil {
+				w.inc[0], w.number[0] = inc.ID, 0
+			}
+			return err
+		}},
+	} {
+		for _, way := range []struct {
+			name string
+			move func(w *world, m *redistest.Migration)
+		}{
+			{"begun", func(*world, *redistest.Migration) {}},
+			{"half way", func(_ *world, m *redistest.Migration) { m.Move(5) }},
+			{"without the room", func(w *world, m *redistest.Migration) { m.MoveKeys(w.Room("lobby"), w.RoomUsers("lobby")) }},
+			{"all but given over", func(_ *world, m *redistest.Migration) { m.Move(1000) }},
+		} {
+			t.Run(tt.name+"/"+way.name, func(t *testing.T) {
+				s.Flush()
+				w := newWorld(t, s)
+				w.rarely = true
+				w.write(add("lobby", "1", "ann", "hi"), add("park", "3", "ann", ""), add("den", "2", "bob", ""), add("void", "2", "cyd", ""))
+				w.write(remove("void", "2"), grace("den", "2", time.Minute))
+				w.seen("1", time.Hour)
+				slot := s.Slot(w.Meta(0))
+				m := s.BeginMigration(slot, (s.Owner(slot)+1)%s.Nodes())
+				way.move(w, m)
+				before := w.dump()
+				err := tt.do(w)
+				switch {
+				case err == nil:
+				case !redis.IsTryAgainError(err):
+					t.Errorf("not refused as a whole: %v", err)
+				case !maps.Equal(before, w.dump()):
+					t.Error("refused, and yet the state is another")
+				}
+				m.Finish()
+				w.agree("n1")
+				if err != nil {
+					w.must(tt.do(w))
+					w.agree("n1")
+				}
+			})
+		}
+	}
+}
+
+// try runs a batch that may be refused.
+func (w *world) try(ops ...luascripts.Op) error {
+	b := w.batch(ops...)
+	_, err := w.Write(w.ctx, b)
+	if err != nil {
+		w.number[b.Shard]--
+	}
+	return err
+}
+
+// dump is all that Redis holds.
+func (w *world) dump() map[string]string {
+	w.t.Helper()
+	all := map[string]string{}
+	for _, key := range w.allKeys() {
+		value, err := w.c.Dump(w.ctx, key).Result()
+		w.must(err)
+		all[key] = value
+	}
+	return all
+}
