@@ -91,6 +91,11 @@ func (k Keys) Nodes(shard int) string { return k.in(shard, "nodes", "") }
 // Sweep is the hash of who has the turn to sweep a shard.
 func (k Keys) Sweep(shard int) string { return k.in(shard, "sweep", "") }
 
+// Whole is a name under which there is never anything. A script that has it among
+// its keys is refused while the slot is on its way to another master, even if all
+// its other keys are still together.
+func (k Keys) Whole(shard int) string { return k.in(shard, "whole", "") }
+
 // Meta is the hash of the schema's version and the number of shards.
 func (k Keys) Meta(shard int) string { return k.in(shard, "meta", "") }
 

@@ -1,11 +1,10 @@
 package luascripts_test
 
 import (
+	"errors"
 	"maps"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -83,7 +82,7 @@ func TestScriptsOfASlotOnItsWay(t *testing.T) {
 				err := tt.do(w)
 				switch {
 				case err == nil:
-				case !redis.IsTryAgainError(err):
+				case !luascripts.Passing(err):
 					t.Errorf("not refused as a whole: %v", err)
 				case !maps.Equal(before, w.dump()):
 					t.Error("refused, and yet the state is another")
@@ -96,6 +95,49 @@ func TestScriptsOfASlotOnItsWay(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A sweep needs more keys than a lease, but of other nodes. So that none is swept
+// who could not sign, neither runs while the slot is on its way, whatever is
+// together: then all look as silent as they were, and there is a hold.
+func TestNeitherLeasesNorSweepsOnTheWay(t *testing.T) {
+	s := redistest.Cluster(t)
+	w := newWorld(t, s)
+	w.write(add("lobby", "1", "ann", ""))
+	if mine, err := w.TakeTurn(w.ctx, 0, "who died"); !mine || err != nil {
+		t.Fatal(mine, err)
+	}
+	slot := s.Slot(w.Meta(0))
+	for range 2 { // there and back
+		m := s.BeginMigration(slot, (s.Owner(slot)+1)%s.Nodes())
+		refused := func(when string) {
+			t.Helper()
+			_, turn := w.TakeTurn(w.ctx, 0, "who died")
+			for what, err := range map[string]error{"turn": turn, "lease": w.renew(w.inc[0])} {
+				if !luascripts.Passing(err) {
+					t.Errorf("%s, %s: %v", when, what, err)
+				}
+			}
+		}
+		refused("begun")
+		m.MoveKeys(w.Node(0, "n1"), w.Nodes(0), w.Meta(0))
+		refused("half way")
+		m.Move(1000)
+		refused("all but given over")
+		m.Finish()
+		w.must(w.renew(w.inc[0]))
+		w.mustHold(false)
+		if _, err := w.TakeTurn(w.ctx, 0, "who died"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.silence(time.Hour)
+	m := s.BeginMigration(slot, (s.Owner(slot)+1)%s.Nodes())
+	m.Finish()
+	w.must(w.renew(w.inc[0]))
+	if _, err := w.TakeTurn(w.ctx, 0, "who died"); !errors.Is(err, luascripts.ErrHeld) {
+		t.Errorf("after a long way: %v", err)
 	}
 }
 

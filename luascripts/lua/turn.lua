@@ -2,7 +2,8 @@
 -- would prune at the same time is told as one change of a room. No removal
 -- relies on it: who dies with the turn loses it after a while.
 --
--- KEYS[1] sweep   KEYS[2] meta
+-- KEYS[1] sweep   KEYS[2] meta   KEYS[3] whole, when taking it: while leases cannot
+--   be signed, as the slot is on its way, no sweep begins
 -- ARGV[1] token of the sweeper   ARGV[2] for how long in ms, 0 gives it back
 --
 -- Returns 1 if the sweeper has the turn, or had it when giving it back.
