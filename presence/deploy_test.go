@@ -52,6 +52,11 @@ func TestRollingRestart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		sweep := func() {
+			if _, err := pruner.Presences(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 		watching := watchUsers(t, stays, "lobby")
 
 		for i, old := range fleet {
@@ -64,17 +69,13 @@ func TestRollingRestart(t *testing.T) {
 			}
 			for _, user := range at[old] {
 				time.Sleep(grace / time.Duration(len(at[old])+1))
+				sweep()
 				visit()
 				enter(user)
 			}
-			if _, err := pruner.Presences(t.Context()); err != nil {
-				t.Fatal(err)
-			}
 		}
 		time.Sleep(grace)
-		if _, err := pruner.Presences(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		sweep()
 		counts, err := stays.Counts(t.Context(), "lobby")
 		if err != nil || counts.Presences != regulars || counts.Users != regulars {
 			t.Errorf("%+v, %v", counts, err)
