@@ -54,7 +54,7 @@ func script(args []any) string {
 		return "register"
 	case strings.HasSuffix(first, ":grace"):
 		return "ungrace"
-	case strings.HasSuffix(first, ":sweep") && keys == 2:
+	case strings.HasSuffix(first, ":sweep"):
 		return "turn"
 	case strings.HasSuffix(first, ":rooms"):
 		return "prune rooms"

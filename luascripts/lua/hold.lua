@@ -11,12 +11,14 @@ local function hold(meta_key, wait)
   redis.call('HSET', meta_key, 'hold', string.format('%.0f', now_us / 1000 + wait))
 end
 
--- held tells whether sweeps must wait. It comes before a signature.
+-- held tells whether sweeps must wait. It comes before a signature. Half a lease is
+-- more than passes between two signatures of one node, a third, and leaves one that
+-- could not sign for less, a third before and a tenth after, its lease.
 local function held(meta_key)
   local meta = redis.call('HMGET', meta_key, 'leased', 'lease', 'wait', 'hold', 'held')
   if not meta[1] then return false end
   local now = now_us / 1000
-  if now - meta[1] > meta[2] * 2 / 3 and meta[5] ~= meta[1] then
+  if now - meta[1] > meta[2] / 2 and meta[5] ~= meta[1] then
     redis.call('HSET', meta_key, 'held', meta[1])
     hold(meta_key, meta[3])
     return true
