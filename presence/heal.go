@@ -135,7 +135,7 @@ func (t *Tracker) roll() {
 	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
 	defer cancel()
 	for _, w := range t.writers {
-		if w.down() == nil {
+		if !w.gone() {
 			t.reassertAll(ctx, t.rolling[:n], w.shard, false, false)
 		}
 	}

@@ -84,7 +84,8 @@ func (t *Tracker) leaveAll(ctx context.Context, e *entry, d departure) (map[stri
 	return t.remove(ctx, e, rooms, d)
 }
 
-// carryOn writes the removals of a channel that could not be written before.
+// carryOn writes the removals of a channel that could not be written before, but
+// for those of shards that are away still.
 func (t *Tracker) carryOn(ctx context.Context, e *entry) error {
 	if len(e.leavings()) == 0 {
 		return nil
@@ -93,12 +94,20 @@ func (t *Tracker) carryOn(ctx context.Context, e *entry) error {
 		return err
 	}
 	defer t.ledger.unlock(e)
+	var failed error
 	for d, rooms := range e.leavings() {
+		rooms = slices.DeleteFunc(rooms, func(room string) bool {
+			gone := t.writer(room).gone()
+			if gone {
+				t.owing.Store(true)
+			}
+			return gone
+		})
 		if _, err := t.remove(ctx, e, rooms, d); err != nil {
-			return err
+			failed = err
 		}
 	}
-	return nil
+	return failed
 }
 
 // remove is called with the entry locked.

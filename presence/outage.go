@@ -34,9 +34,19 @@ func (w *writer) note(err error) {
 		now.since = before.since
 	}
 	w.away.Store(&now)
-	if now.deaf {
+	if now.lasting() {
 		w.recover()
 	}
+}
+
+// lasting tells whether nothing can be written until the shard answers again:
+// what is tried meanwhile fails.
+func (o *outage) lasting() bool { return o.deaf || luascripts.Passing(o.cause) }
+
+// gone tells whether there is a lasting outage.
+func (w *writer) gone() bool {
+	o := w.away.Load()
+	return o != nil && o.lasting()
 }
 
 // down returns an error at once where to ask Redis would be in vain.
@@ -68,7 +78,7 @@ func (w *writer) recover() {
 				err = w.renew()
 			}
 			w.mu.lock()
-			done := err == nil && w.doubt == nil
+			done := err == nil && w.doubt == nil && !w.gone()
 			if done {
 				w.recovering.Store(false) // before another write can be in doubt
 			}
@@ -93,6 +103,9 @@ func unsent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout)
 }
+
+// notRun tells whether a script cannot have run.
+func notRun(err error) bool { return unsent(err) || luascripts.Passing(err) }
 
 // Health is how a node stands with Redis.
 type Health struct {

@@ -72,7 +72,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 	}
 	for shard := range t.store.Shards() {
 		w := newWriter(t, shard, registration)
-		if w.incarnation, err = t.store.Register(ctx, shard, registration, "", false); err != nil {
+		if w.incarnation, err = w.enter(ctx); err != nil {
 			return nil, unavailable(err)
 		}
 		t.writers = append(t.writers, w)

@@ -145,10 +145,8 @@ func (w *writer) run(batch []*write) {
 // recover, as callers do not wait for it; that has ended where the tracker is
 // being closed.
 func (w *writer) ready() error {
-	if w.doubt == nil {
-		return nil
-	}
-	if o := w.away.Load(); o != nil && w.tracker.ctx.Err() == nil {
+	o := w.away.Load()
+	if o != nil && (o.deaf || w.doubt != nil) && w.tracker.ctx.Err() == nil {
 		return o.error()
 	}
 	return w.settle()
@@ -202,18 +200,28 @@ func (w *writer) write(batch []*write) {
 }
 
 // deliver sends a batch, and sends it again, under its number, where its reply
-// was lost. It returns the error that leaves most in doubt.
+// was lost or a cluster has refused it for a moment. It returns the error that
+// leaves most in doubt.
 func (w *writer) deliver(batch []*write) (luascripts.Reply, error) {
 	start := time.Now()
 	reply, err := w.send(batch, w.number+1, false)
-	for pause := resendFirst; err != nil && !refused(err) && !late(batch) && time.Since(start) < resendFor; pause *= 2 {
+	for pause := resendFirst; w.mayPass(err) && !late(batch) && time.Since(start) < resendFor; pause *= 2 {
 		time.Sleep(pause)
-		again, errAgain := w.send(batch, w.number+1, !unsent(err))
-		if errAgain == nil || errors.Is(errAgain, luascripts.ErrFenced) || unsent(err) {
+		again, errAgain := w.send(batch, w.number+1, !notRun(err))
+		if errAgain == nil || errors.Is(errAgain, luascripts.ErrFenced) || notRun(err) {
 			reply, err = again, errAgain
 		} // else the first one may have been carried out, whatever this one says
 	}
 	return reply, err
+}
+
+// mayPass tells whether to send a batch again after an error. Where it is known that
+// a cluster refuses for longer, it is not.
+func (w *writer) mayPass(err error) bool {
+	if luascripts.Passing(err) {
+		return w.away.Load() == nil
+	}
+	return err != nil && !refused(err)
 }
 
 // insist has what was to be confirmed added: it is missing as data was lost, or as
@@ -309,6 +317,17 @@ func (w *writer) send(batch []*write, number int64, again bool) (luascripts.Repl
 		b.Ops = append(b.Ops, p.ops...)
 	}
 	return w.tracker.store.Write(ctx, b)
+}
+
+// enter begins the first incarnation. Where a cluster refuses it, as the slot is on
+// its way or its master is being replaced, that may pass soon.
+func (w *writer) enter(ctx context.Context) (luascripts.Incarnation, error) {
+	for start := time.Now(); ; {
+		i, err := w.tracker.store.Register(ctx, w.shard, w.registration, "", false)
+		if !luascripts.Passing(err) || time.Since(start) > writeTimeout || sleep(ctx, nil, recoverEvery) != nil {
+			return i, err
+		}
+	}
 }
 
 // register begins a new incarnation where Redis does not know the last one, or

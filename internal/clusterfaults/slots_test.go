@@ -1,0 +1,45 @@
+package clusterfaults_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+// A slot moves in a moment, back and forth, under load.
+func TestASlotMigrates(t *testing.T) {
+	s := redistest.Cluster(t)
+	f := newFleet(t, s, 3)
+	const shard = 5
+	end := f.mustServe(f.others(shard)...)
+	calm := f.load()
+	slot := f.slot(shard)
+	for range 3 {
+		s.MigrateSlot(slot, (s.Owner(slot)+1)%s.Nodes())
+		lasts(500 * time.Millisecond)
+	}
+	calm()
+	end()
+	f.healed()
+}
+
+// A slot stands half way for longer than a lease and a hold.
+func TestASlotStandsHalfWay(t *testing.T) {
+	s := redistest.Cluster(t)
+	f := newFleet(t, s, 3)
+	const shard = 9
+	end := f.mustServe(f.others(shard)...)
+	calm := f.load()
+	slot := f.slot(shard)
+	m := s.BeginMigration(slot, (s.Owner(slot)+1)%s.Nodes())
+	for range 4 {
+		m.Move(2)
+		lasts((lease + hold + time.Second) / 4)
+	}
+	m.Finish()
+	lasts(time.Second)
+	calm()
+	end()
+	f.healed()
+}
