@@ -62,17 +62,19 @@ func (s *Store) Claim(ctx context.Context) error {
 
 // Check returns ErrMismatch where the data in Redis was written by another
 // version or with another number of shards. Where nothing was written yet,
-// anything fits.
+// anything fits. Of the shards that do not answer it returns the first error, after
+// all others were looked at.
 func (s *Store) Check(ctx context.Context) error {
 	pipe := s.client.Pipeline()
 	metas := make([]*redis.SliceCmd, s.Shards())
 	for shard := range metas {
 		metas[shard] = pipe.HMGet(ctx, s.Meta(shard), "schema", "shards", "remember")
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return err
-	}
+	_, failed := pipe.Exec(ctx) // each reply has its own error
 	for _, meta := range metas {
+		if meta.Err() != nil {
+			continue
+		}
 		if schema, ok := meta.Val()[0].(string); ok && schema != strconv.Itoa(SchemaVersion) {
 			return schemaMismatch(schema)
 		}
@@ -80,8 +82,10 @@ func (s *Store) Check(ctx context.Context) error {
 			return s.shardsMismatch(shards)
 		}
 	}
-	s.remember.Store(milliseconds(metas[0].Val()[2]).Milliseconds())
-	return nil
+	if metas[0].Err() == nil {
+		s.remember.Store(milliseconds(metas[0].Val()[2]).Milliseconds())
+	}
+	return failed
 }
 
 // ErrInUse tells that there are nodes, or rooms, where there must be none.

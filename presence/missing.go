@@ -158,7 +158,7 @@ func (t *Tracker) askToConfirm(node string, rooms []string) error {
 }
 
 // isGone tells whether a node that does not answer has had the time to sign its
-// lease, and has not.
+// lease in the room's shard, and has not.
 func (t *Tracker) isGone(node string, v *view) bool {
 	v.mu.Lock()
 	since := v.missing.since
@@ -168,10 +168,10 @@ func (t *Tracker) isGone(node string, v *view) bool {
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, seekTimeout)
 	defer cancel()
-	nodes, err := t.Nodes(ctx)
+	rows, now, err := t.store.NodeRows(ctx, t.store.Shard(v.room))
 	if err != nil {
 		return false
 	}
-	alive := slices.ContainsFunc(nodes, func(n Node) bool { return n.ID == node && n.Alive })
+	alive := slices.ContainsFunc(rows, func(r luascripts.NodeRow) bool { return r.Node == node && !r.Lapsed(now) })
 	return !alive
 }

@@ -199,12 +199,25 @@ func (r *Reader) Counts(ctx context.Context, room string) (Counts, error) {
 // CountsOf returns the numbers of several rooms in one round trip, in the order
 // of the rooms. An unknown room has none.
 func (r *Reader) CountsOf(ctx context.Context, rooms ...string) ([]Counts, error) {
+	counts, errs := r.countsOf(ctx, rooms)
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return counts, nil
+}
+
+// countsOf is CountsOf with an error for each room.
+func (r *Reader) countsOf(ctx context.Context, rooms []string) ([]Counts, []error) {
+	errs := make([]error, len(rooms))
+	counts := make([]Counts, len(rooms))
 	pipe := r.store.Client().Pipeline()
 	headers := make([]*redis.StringCmd, len(rooms))
 	healing := make(map[int]*redis.BoolCmd, 1)
 	for i, room := range rooms {
-		if err := checkRoom(room); err != nil {
-			return nil, err
+		if errs[i] = checkRoom(room); errs[i] != nil {
+			return nil, errs
 		}
 		headers[i] = pipe.HGet(ctx, r.store.Room(room), "")
 		if shard := r.store.Shard(room); healing[shard] == nil {
@@ -215,22 +228,20 @@ func (r *Reader) CountsOf(ctx context.Context, rooms ...string) ([]Counts, error
 		return nil, nil
 	}
 	_, _ = pipe.Exec(ctx) // each reply has its own error
-	counts := make([]Counts, len(rooms))
 	for i, cmd := range headers {
 		counts[i].Healing = healing[r.store.Shard(rooms[i])].Val()
 		if cmd.Err() == redis.Nil {
 			continue
 		}
 		if cmd.Err() != nil {
-			return nil, opError("counts", rooms[i], "", unavailable(cmd.Err()))
+			errs[i] = opError("counts", rooms[i], "", unavailable(cmd.Err()))
+			continue
 		}
 		h, err := luascripts.DecodeHeader(cmd.Val())
-		if err != nil {
-			return nil, opError("counts", rooms[i], "", err)
-		}
+		errs[i] = opError("counts", rooms[i], "", err)
 		counts[i].set(h)
 	}
-	return counts, nil
+	return counts, errs
 }
 
 // Rooms iterates over the names of the rooms, in no order, including those that

@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -65,16 +66,30 @@ func (t *Tracker) flush() {
 				unsure[e] = true
 			}
 		}
-		for shard := range t.store.Shards() {
-			if err := t.flushShard(shard, chunk, unsure); err != nil {
-				for _, e := range chunk {
-					e.touched.Store(true)
-					e.unsure.Store(e.unsure.Load() || unsure[e])
+		var work sync.WaitGroup // one shard does not hold up the others
+		for _, w := range t.writers {
+			work.Go(func() {
+				err := w.down()
+				if err == nil {
+					if err = t.flushShard(w.shard, chunk, unsure); err != nil {
+						t.log.Warn("touches not written", zap.Int("shard", w.shard), zap.Int("channels", len(chunk)), zap.Error(err))
+					}
 				}
-				t.log.Warn("touches not written", zap.Int("channels", len(chunk)), zap.Error(err))
-				continue
-			}
+				if err == nil {
+					return
+				}
+				for _, e := range chunk {
+					if held, evicted := e.inShard(w.shard); !held && !evicted {
+						continue
+					}
+					e.touched.Store(true)
+					if unsure[e] {
+						e.unsure.Store(true)
+					}
+				}
+			})
 		}
+		work.Wait()
 	}
 }
 

@@ -67,16 +67,22 @@ type checked interface {
 	check(redis Counts)
 }
 
-// checkViews compares all views with Redis, in one round trip.
+// checkViews compares all views with Redis, in one round trip, but for those of
+// shards that do not answer: they would hold up the others.
 func (t *Tracker) checkViews() {
 	t.views.mu.Lock()
 	var rooms []string
 	var views []checked
+	add := func(room string, v checked) {
+		if t.writer(room).down() == nil {
+			rooms, views = append(rooms, room), append(views, v)
+		}
+	}
 	for room, v := range t.views.byRoom {
-		rooms, views = append(rooms, room), append(views, v)
+		add(room, v)
 	}
 	for w := range t.views.counts {
-		rooms, views = append(rooms, w.room), append(views, w)
+		add(w.room, w)
 	}
 	t.views.mu.Unlock()
 	if len(rooms) == 0 {
@@ -84,12 +90,12 @@ func (t *Tracker) checkViews() {
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
 	defer cancel()
-	counts, err := t.CountsOf(ctx, rooms...)
-	if err != nil {
-		t.log.Warn("views not checked", zap.Error(err))
-		return
-	}
+	counts, errs := t.countsOf(ctx, rooms)
 	for i, v := range views {
+		if errs[i] != nil {
+			t.log.Warn("view not checked", zap.String("room", rooms[i]), zap.Error(errs[i]))
+			continue
+		}
 		v.check(counts[i])
 	}
 }

@@ -70,7 +70,6 @@ func (p *Pruner) Run(ctx context.Context) error {
 		}
 		if _, err := p.Presences(ctx); err != nil && ctx.Err() == nil {
 			p.opts.Logger.Warn("presences not pruned", zap.Error(err))
-			continue
 		}
 		if _, err := p.Rooms(ctx); err != nil && ctx.Err() == nil {
 			p.opts.Logger.Warn("rooms not pruned", zap.Error(err))
@@ -107,7 +106,8 @@ func checkAge(age time.Duration) error {
 func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reason) ([]presence.Change, error) {
 	var events []luascripts.RoomEvent
 	var failed error
-	if err := p.store.Check(ctx); err != nil {
+	// A shard that does not answer fails below, and holds up no other.
+	if err := p.store.Check(ctx); errors.Is(err, presence.ErrMismatch) {
 		return nil, fmt.Errorf("rollcall: prune: %w: %w", presence.ErrUnavailable, err)
 	}
 	for shard := range p.store.Shards() {
@@ -125,21 +125,27 @@ func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reas
 // beside an error. A room that someone enters at the same moment stays.
 func (p *Pruner) Rooms(ctx context.Context) ([]string, error) {
 	var deleted []string
+	var failed error
 	for shard := range p.store.Shards() {
-		for {
-			rooms, err := p.store.EmptyRooms(ctx, shard)
-			if err == nil && len(rooms) == 0 {
-				break
-			}
-			var gone []string
-			if err == nil {
-				gone, err = p.store.PruneRooms(ctx, shard, rooms)
-			}
-			deleted = append(deleted, gone...)
-			if err != nil {
-				return deleted, fmt.Errorf("rollcall: prune rooms: %w: %w", presence.ErrUnavailable, err)
-			}
+		gone, err := p.emptyShard(ctx, shard)
+		deleted = append(deleted, gone...)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("rollcall: prune rooms: shard %d: %w: %w", shard, presence.ErrUnavailable, err))
 		}
 	}
-	return deleted, nil
+	return deleted, failed
+}
+
+func (p *Pruner) emptyShard(ctx context.Context, shard int) (deleted []string, err error) {
+	for {
+		rooms, err := p.store.EmptyRooms(ctx, shard)
+		if err != nil || len(rooms) == 0 {
+			return deleted, err
+		}
+		gone, err := p.store.PruneRooms(ctx, shard, rooms)
+		deleted = append(deleted, gone...)
+		if err != nil {
+			return deleted, err
+		}
+	}
 }
