@@ -15,7 +15,7 @@ type Channel struct {
 	mu     sync.Mutex
 	queue  []*Message  // grows to the capacity, so that an idle mailbox costs little
 	few    [2]*Message // what queue begins with, so that one that is read costs nothing
-	groups map[*group]struct{}
+	groups map[*group]*membership
 	cause  error
 
 	ready chan struct{} // holds a token while the queue may have messages
@@ -95,7 +95,7 @@ func (c *Channel) CloseWith(cause error) {
 
 // end closes a channel that is open and locked, and returns the groups that it
 // is to depart from once it is unlocked.
-func (c *Channel) end(cause error) map[*group]struct{} {
+func (c *Channel) end(cause error) map[*group]*membership {
 	c.cause = cause
 	groups := c.groups
 	c.groups = nil
@@ -103,10 +103,10 @@ func (c *Channel) end(cause error) map[*group]struct{} {
 	return groups
 }
 
-func (c *Channel) depart(groups map[*group]struct{}) {
+func (c *Channel) depart(groups map[*group]*membership) {
 	c.layer.forget(c)
-	for g := range groups {
-		g.drop(c)
+	for g, m := range groups {
+		g.drop(m)
 	}
 }
 
@@ -128,7 +128,7 @@ func (c *Channel) deliver(m *Message) error {
 		c.queue = c.few[:0]
 	}
 	full := len(c.queue) >= c.layer.opts.Capacity
-	var groups map[*group]struct{}
+	var groups map[*group]*membership
 	switch {
 	case full && c.layer.opts.Overflow == CloseChannel:
 		groups = c.end(ErrChannelFull) // at once: nothing may follow what is lost

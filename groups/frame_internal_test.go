@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
@@ -59,17 +57,10 @@ func FuzzFrame(f *testing.F) {
 func TestDeliveryDoesNotAllocatePerMember(t *testing.T) {
 	frame := encodeMessage(Message{Type: "chat", Payload: make([]byte, 100)})
 	allocs := func(members int, overflow Overflow, drain bool) float64 {
-		l := &Layer{opts: Options{NodeID: "node", Capacity: 8, Overflow: overflow}, log: zap.NewNop()}
-		g := &group{layer: l, name: "g"}
-		for range members {
-			c := &Channel{layer: l, ready: make(chan struct{}, 1), done: make(chan struct{})}
-			if joined, err := g.join(c); !joined || err != nil {
-				t.Fatal(joined, err)
-			}
-		}
+		g, channels := crowd(t, members, Options{Capacity: 8, Overflow: overflow})
 		return testing.AllocsPerRun(20, func() {
 			g.Frame(frame)
-			for _, c := range g.members {
+			for _, c := range channels {
 				if !drain {
 					break
 				}

@@ -2,8 +2,8 @@ package groups
 
 import (
 	"cmp"
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rollcall-go/rollcall/internal/bus"
 )
@@ -27,8 +27,16 @@ type group struct {
 	holds int // by members and listeners; guarded by layer.mu
 
 	mu        sync.Mutex
-	members   []*Channel // replaced as a whole, never changed
-	listeners []Listener // the same
+	members   []*membership // appended to, or replaced as a whole
+	left      int           // of the members
+	listeners []Listener    // replaced as a whole, never changed
+}
+
+// membership is a channel's time in a group. Who has left stays in the list until half
+// of it has: a list is not copied for each of a crowd that goes.
+type membership struct {
+	channel *Channel
+	left    atomic.Bool
 }
 
 // join makes a channel a member, which holds the group as the caller does. It
@@ -43,32 +51,42 @@ func (g *group) join(c *Channel) (bool, error) {
 		return false, nil
 	}
 	if c.groups == nil {
-		c.groups = make(map[*group]struct{}, 1)
+		c.groups = make(map[*group]*membership, 1)
 	}
-	c.groups[g] = struct{}{}
+	m := &membership{channel: c}
+	c.groups[g] = m
 	g.layer.hold(g)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.members = append(slices.Clip(g.members), c)
+	g.members = append(g.members, m) // where no audience looks
 	return true, nil
 }
 
 // leave undoes join, if the channel is a member.
 func (g *group) leave(c *Channel) {
 	c.mu.Lock()
-	_, ok := c.groups[g]
+	m, ok := c.groups[g]
 	delete(c.groups, g)
 	c.mu.Unlock()
 	if ok {
-		g.drop(c)
+		g.drop(m)
 	}
 }
 
 // drop is called once for each member, by whoever took g out of its groups.
-func (g *group) drop(c *Channel) {
+func (g *group) drop(m *membership) {
+	m.left.Store(true)
 	g.mu.Lock()
-	if i := slices.Index(g.members, c); i >= 0 {
-		g.members = slices.Concat(g.members[:i], g.members[i+1:])
+	g.left++
+	if 2*g.left > len(g.members) {
+		stay := make([]*membership, 0, len(g.members)-g.left)
+		for _, m := range g.members {
+			if !m.left.Load() {
+				stay = append(stay, m)
+			}
+		}
+		g.left -= len(g.members) - len(stay)
+		g.members = stay
 	}
 	g.mu.Unlock()
 	g.layer.release(g)
@@ -83,14 +101,16 @@ func (l *Layer) Members(groupName string) []string {
 		return nil
 	}
 	members, _ := g.audience()
-	names := make([]string, len(members))
-	for i, c := range members {
-		names[i] = c.Name()
+	names := make([]string, 0, len(members))
+	for _, m := range members {
+		if !m.left.Load() {
+			names = append(names, m.channel.Name())
+		}
 	}
 	return names
 }
 
-func (g *group) audience() ([]*Channel, []Listener) {
+func (g *group) audience() ([]*membership, []Listener) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.members, g.listeners
@@ -109,13 +129,15 @@ func (g *group) Frame(data string) {
 			g.layer.malformed(g.name)
 		}
 	case err == nil && kind == kindMessage:
-		m, err := decodeMessage(body)
+		message, err := decodeMessage(body)
 		if err != nil {
 			g.layer.malformed(g.name)
 			return
 		}
-		for _, c := range members {
-			_ = c.deliver(&m) // a full mailbox is counted there
+		for _, m := range members {
+			if !m.left.Load() {
+				_ = m.channel.deliver(&message) // a full mailbox is counted there
+			}
 		}
 	default:
 		g.layer.dropped(g.name, err)
