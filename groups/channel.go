@@ -2,6 +2,7 @@ package groups
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -13,9 +14,9 @@ type Channel struct {
 	short string
 
 	mu     sync.Mutex
-	queue  []*Message  // grows to the capacity, so that an idle mailbox costs little
-	few    [2]*Message // what queue begins with, so that one that is read costs nothing
-	groups map[*group]*membership
+	queue  []*Message    // grows to the capacity, so that an idle mailbox costs little
+	few    [2]*Message   // what queue begins with, so that one that is read costs nothing
+	groups []*membership // a list, as most are in few
 	cause  error
 
 	ready chan struct{} // holds a token while the queue may have messages
@@ -95,7 +96,7 @@ func (c *Channel) CloseWith(cause error) {
 
 // end closes a channel that is open and locked, and returns the groups that it
 // is to depart from once it is unlocked.
-func (c *Channel) end(cause error) map[*group]*membership {
+func (c *Channel) end(cause error) []*membership {
 	c.cause = cause
 	groups := c.groups
 	c.groups = nil
@@ -103,10 +104,15 @@ func (c *Channel) end(cause error) map[*group]*membership {
 	return groups
 }
 
-func (c *Channel) depart(groups map[*group]*membership) {
+// in returns where a group is among those of the channel, which is locked.
+func (c *Channel) in(g *group) int {
+	return slices.IndexFunc(c.groups, func(m *membership) bool { return m.group == g })
+}
+
+func (c *Channel) depart(groups []*membership) {
 	c.layer.forget(c)
-	for g, m := range groups {
-		g.drop(m)
+	for _, m := range groups {
+		m.group.drop(m)
 	}
 }
 
@@ -128,7 +134,7 @@ func (c *Channel) deliver(m *Message) error {
 		c.queue = c.few[:0]
 	}
 	full := len(c.queue) >= c.layer.opts.Capacity
-	var groups map[*group]*membership
+	var groups []*membership
 	switch {
 	case full && c.layer.opts.Overflow == CloseChannel:
 		groups = c.end(ErrChannelFull) // at once: nothing may follow what is lost

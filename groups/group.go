@@ -2,6 +2,7 @@ package groups
 
 import (
 	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -35,6 +36,7 @@ type group struct {
 // membership is a channel's time in a group. Who has left stays in the list until half
 // of it has: a list is not copied for each of a crowd that goes.
 type membership struct {
+	group   *group
 	channel *Channel
 	left    atomic.Bool
 }
@@ -47,14 +49,11 @@ func (g *group) join(c *Channel) (bool, error) {
 	if c.cause != nil {
 		return false, c.cause
 	}
-	if _, ok := c.groups[g]; ok {
+	if c.in(g) >= 0 {
 		return false, nil
 	}
-	if c.groups == nil {
-		c.groups = make(map[*group]*membership, 1)
-	}
-	m := &membership{channel: c}
-	c.groups[g] = m
+	m := &membership{group: g, channel: c}
+	c.groups = append(c.groups, m)
 	g.layer.hold(g)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -65,12 +64,15 @@ func (g *group) join(c *Channel) (bool, error) {
 // leave undoes join, if the channel is a member.
 func (g *group) leave(c *Channel) {
 	c.mu.Lock()
-	m, ok := c.groups[g]
-	delete(c.groups, g)
-	c.mu.Unlock()
-	if ok {
-		g.drop(m)
+	i := c.in(g)
+	if i < 0 {
+		c.mu.Unlock()
+		return
 	}
+	m := c.groups[i]
+	c.groups = slices.Delete(c.groups, i, i+1)
+	c.mu.Unlock()
+	g.drop(m)
 }
 
 // drop is called once for each member, by whoever took g out of its groups.

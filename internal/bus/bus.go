@@ -79,14 +79,15 @@ type topic struct {
 	hearing sync.Mutex // held while the listener is called
 }
 
-func (t *topic) confirmed() bool {
-	select {
-	case <-t.ready:
-		return true
-	default:
-		return false
-	}
-}
+// isReady is the channel of all topics that are confirmed, of which a node may have
+// very many.
+var isReady = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (t *topic) confirmed() bool { return t.ready == isReady }
 
 // New returns a running Bus. The caller closes it.
 func New(client redis.UniversalClient, opts Options) *Bus { return newBus(newRoute(client), opts) }

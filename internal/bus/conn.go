@@ -258,6 +258,7 @@ func (c *conn) subscribed(name string) error {
 		t.gap = false
 		t.lane.refusal.pause, t.lane.away = pause{}, nil
 		close(t.ready)
+		t.ready = isReady
 	}
 	return nil
 }
