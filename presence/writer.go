@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	maxOps       = 256 // operations in one script call: about a millisecond of Redis
+	maxOps       = 256      // operations in one script call: about a millisecond of Redis
+	maxBytes     = 64 << 10 // of infos that are written in one: the same
 	writeTimeout = 5 * time.Second
 	resendFirst  = time.Millisecond // the pause before a batch is sent again
 	resendFor    = 300 * time.Millisecond
@@ -59,19 +60,22 @@ type outcome struct {
 
 func newWriter(t *Tracker, shard int, r luascripts.Registration) *writer {
 	w := &writer{tracker: t, shard: shard, registration: r, mu: newLock()}
-	w.queue = commit.NewQueue(takeWrites, w.run)
+	w.queue = commit.NewQueue(w.take, w.run)
 	return w
 }
 
-// takeWrites bounds a batch, and keeps operations on the same channel and room
-// in different ones.
-func takeWrites(pending []*write) int {
+// take bounds a batch, and keeps operations on the same channel and room in
+// different ones.
+func (w *writer) take(pending []*write) int {
 	type target struct{ short, room string }
 	seen := make(map[target]struct{})
-	total := 0
+	total, bytes := 0, 0
 	for i, p := range pending {
 		total += len(p.ops)
-		if i > 0 && total > maxOps {
+		for _, op := range p.ops {
+			bytes += w.weight(op)
+		}
+		if i > 0 && (total > maxOps || bytes > maxBytes) {
 			return i
 		}
 		for _, op := range p.ops {
@@ -84,6 +88,15 @@ func takeWrites(pending []*write) int {
 		}
 	}
 	return len(pending)
+}
+
+// weight is what an operation counts of maxBytes. A removal only reads the record,
+// which costs a fifth, and nothing to speak of where infos are not large.
+func (w *writer) weight(op luascripts.Op) int {
+	if op.Action == luascripts.Remove || op.Action == luascripts.Grace {
+		return max(0, w.tracker.opts.MaxInfo-defaultMaxInfo) / 5
+	}
+	return len(op.Record.Info) + len(op.Stored)
 }
 
 // do writes operations in one step. After an error none of them is in effect,

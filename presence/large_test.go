@@ -1,0 +1,158 @@
+package presence_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/luascripts"
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/prune"
+)
+
+// longestScript is 5 ms, the bound of the design, for an idle machine, and as much
+// again thrice for a busy one.
+const longestScript = 20 * time.Millisecond
+
+// quickScripts sees that no script of the test takes long, by the server's own
+// clock.
+func quickScripts(t *testing.T, s *redistest.Server, f func()) {
+	t.Helper()
+	log := s.SlowLog(time.Millisecond)
+	f()
+	longest := log.Longest()
+	t.Logf("longest script: %v", longest.Took)
+	if longest.Took > longestScript {
+		t.Errorf("a script took %v: %.100q", longest.Took, longest.Args)
+	}
+}
+
+// stranger is a node that is only a name in Redis, with many presences, until its
+// lease lapses.
+func stranger(t *testing.T, n *node, room string, members int, lease time.Duration) {
+	t.Helper()
+	store, shard := n.Store(), n.Store().Shard(room)
+	registration := luascripts.Registration{Node: "stranger", Token: "t", Lease: lease, MaxAge: time.Minute}
+	incarnation, err := store.Register(t.Context(), shard, registration, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const batch = 256
+	for i := 0; i < members; i += batch {
+		b := luascripts.Batch{Shard: shard, Node: "stranger", Incarnation: incarnation.ID, Number: int64(1 + i/batch)}
+		for j := i; j < min(i+batch, members); j++ {
+			b.Ops = append(b.Ops, luascripts.Op{
+				Action: luascripts.Add, Room: room, Short: fmt.Sprint(j), Record: luascripts.Record{User: fmt.Sprint("user", j), Info: bytes.Repeat([]byte("i"), 64)},
+			})
+		}
+		if _, err := store.Write(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		if i/batch%20 == 0 {
+			if _, _, err := store.Renew(t.Context(), shard, registration, incarnation.ID, b.Number); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Row 25: a room of 100,000, whose list is read in pages, and which all leave at
+// once as their node dies. No script holds Redis for long.
+func TestHugeRoom(t *testing.T) {
+	const members, lease = 100_000, 3 * time.Second
+	s := redistest.Real(t)
+	n := newNode(t, s, presence.Options{Lease: lease})
+	quickScripts(t, s, func() {
+		stranger(t, n, "lobby", members, lease)
+		w := watch(t, n, "lobby", nil)
+		if c := w.Counts(); c.Presences != members || c.Users != members {
+			t.Errorf("the view has %+v", c)
+		}
+		seen := 0
+		for _, err := range n.All(t.Context(), "lobby") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen++
+		}
+		if seen != members {
+			t.Errorf("%d in the pages", seen)
+		}
+		c := n.open(t)
+		n.add(t, "lobby", c, "ana")
+		if _, err := n.LeaveAll(t.Context(), c, presence.Left); err != nil {
+			t.Fatal(err)
+		}
+		pruner, err := prune.New(n.Tracker, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		removed := 0
+		redistest.Eventually(t, time.Minute, func() error {
+			changes, err := pruner.Presences(t.Context())
+			if err != nil {
+				return err
+			}
+			for _, c := range changes {
+				removed += len(c.Removed)
+			}
+			if removed < members {
+				return fmt.Errorf("%d removed", removed)
+			}
+			return nil
+		})
+		redistest.Eventually(t, time.Minute, func() error {
+			if c := w.Counts(); removed != members || c.Presences != 0 || c.Users != 0 {
+				return fmt.Errorf("%d removed, the view has %+v", removed, c)
+			}
+			return nil
+		})
+	})
+}
+
+// Row 25: infos of 64 KiB, many at once, and of all who leave together.
+func TestHugeInfo(t *testing.T) {
+	const members, size = 300, 64 << 10
+	s := redistest.Real(t)
+	n := newNode(t, s, presence.Options{MaxInfo: size})
+	info := bytes.Repeat([]byte("\x00\xff:+1\n!"), size)[:size]
+	quickScripts(t, s, func() {
+		w := watch(t, n, "lobby", nil)
+		channels := make([]string, members)
+		var joining sync.WaitGroup
+		for i := range channels {
+			channels[i] = n.open(t)
+			joining.Go(func() {
+				_, _, err := n.Add(t.Context(), "lobby", channels[i], presence.Member{User: fmt.Sprint("user", i), Info: info})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		joining.Wait()
+		all, err := n.Snapshot(t.Context(), "lobby")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range all.Presences {
+			if !bytes.Equal(p.Info, info) {
+				t.Fatalf("%s has an info of %d bytes", p.Channel, len(p.Info))
+			}
+		}
+		redistest.Eventually(t, patience, func() error {
+			if c := w.Counts(); c != all.Counts || c.Presences != members {
+				return fmt.Errorf("the view has %+v, Redis %+v", c, all.Counts)
+			}
+			return nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if err := n.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
