@@ -14,20 +14,30 @@ import (
 	"github.com/rollcall-go/rollcall/prune"
 )
 
-// longestScript is 5 ms, the bound of the design, for an idle machine, and as much
-// again thrice for a busy one.
-const longestScript = 20 * time.Millisecond
+// longestScript is for how long a script may hold Redis.
+const longestScript = 5 * time.Millisecond
 
 // quickScripts sees that no script of the test takes long, by the server's own
-// clock.
+// clock. That goes on while a busy machine lets another process run, so that some
+// may: where it is the script, most of its calls are slow.
 func quickScripts(t *testing.T, s *redistest.Server, f func()) {
 	t.Helper()
-	log := s.SlowLog(time.Millisecond)
+	log := s.SlowLog(0)
+	s.SetConfig("slowlog-max-len", "1000000")
 	f()
-	longest := log.Longest()
-	t.Logf("longest script: %v", longest.Took)
-	if longest.Took > longestScript {
-		t.Errorf("a script took %v: %.100q", longest.Took, longest.Args)
+	calls, slow := map[string]int{}, map[string][]time.Duration{}
+	for _, script := range log.Scripts() {
+		sha := script.Args[1]
+		calls[sha]++
+		if script.Took > longestScript {
+			slow[sha] = append(slow[sha], script.Took)
+		}
+	}
+	t.Logf("%d calls, the longest of %v", len(log.Scripts()), log.Longest().Took)
+	for sha, took := range slow {
+		if 2*len(took) > 1+calls[sha] {
+			t.Errorf("%d of %d calls of %s took long: %v", len(took), calls[sha], sha, took)
+		}
 	}
 }
 
@@ -116,7 +126,7 @@ func TestHugeRoom(t *testing.T) {
 
 // Row 25: infos of 64 KiB, many at once, and of all who leave together.
 func TestHugeInfo(t *testing.T) {
-	const members, size = 300, 64 << 10
+	const members, size = 600, 64 << 10
 	s := redistest.Real(t)
 	n := newNode(t, s, presence.Options{MaxInfo: size})
 	info := bytes.Repeat([]byte("\x00\xff:+1\n!"), size)[:size]

@@ -69,16 +69,28 @@ func (s *Server) SlowLog(threshold time.Duration) *SlowLog {
 func (l *SlowLog) Longest() SlowScript {
 	l.s.t.Helper()
 	var longest SlowScript
+	for _, s := range l.Scripts() {
+		if s.Took > longest.Took {
+			longest = s
+		}
+	}
+	return longest
+}
+
+// Scripts returns those that took the threshold so far.
+func (l *SlowLog) Scripts() []SlowScript {
+	l.s.t.Helper()
+	var scripts []SlowScript
 	l.s.ask("slow log of", func(ctx context.Context, c *redis.Client) error {
 		entries, err := c.SlowLogGet(ctx, -1).Result()
 		for _, e := range entries {
-			if len(e.Args) > 0 && isScript(e.Args[0]) && e.Duration > longest.Took {
-				longest = SlowScript{e.Duration, e.Args}
+			if len(e.Args) > 0 && isScript(e.Args[0]) {
+				scripts = append(scripts, SlowScript{e.Duration, e.Args})
 			}
 		}
 		return err
 	})
-	return longest
+	return scripts
 }
 
 func isScript(command string) bool {
