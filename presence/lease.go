@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
+	"sync"
 
 	"go.uber.org/zap"
 
@@ -64,15 +66,27 @@ func (w *writer) renew() error {
 	return err
 }
 
-// carryOnAll writes the removals that could not be written before.
+// carryOnAll writes the removals that could not be written before, in the
+// background: no lease waits for them.
 func (t *Tracker) carryOnAll() {
-	if !t.owing.Swap(false) {
+	if !t.owing.Load() || !t.carrying.CompareAndSwap(false, true) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
-	defer cancel()
-	t.ledger.entries.Range(func(_, v any) bool {
-		_ = t.carryOn(ctx, v.(*entry)) // what fails is owed still
-		return ctx.Err() == nil
+	t.spawn(func() {
+		defer t.carrying.Store(false)
+		t.owing.Store(false)
+		ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
+		defer cancel()
+		for chunk := range slices.Chunk(t.ledger.all(), reassertAtOnce) {
+			var work sync.WaitGroup
+			for _, e := range chunk {
+				work.Go(func() { _ = t.carryOn(ctx, e) }) // what fails is owed still
+			}
+			work.Wait()
+			if ctx.Err() != nil {
+				t.owing.Store(true)
+				return
+			}
+		}
 	})
 }

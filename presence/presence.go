@@ -29,6 +29,7 @@ type Tracker struct {
 	whole   int // presences of a room that is read in one step
 
 	owing    atomic.Bool   // there may be removals that are not written yet
+	carrying atomic.Bool   // they are being written
 	ticks    atomic.Int64  // flushes that were due so far
 	urgent   int64         // flushes after which a touch is written at once
 	hurry    chan struct{} // holds a token while a touch must be written at once
