@@ -60,12 +60,10 @@ func DecodeEvent(s string) (Event, error) {
 		return Event{}, errEvent
 	}
 	var e Event
-	numbers, err := integers(line, 6)
+	err := e.line(line)
 	if err != nil {
 		return Event{}, err
 	}
-	e.Previous = numbers[1]
-	e.Header = header(append(numbers[:1], numbers[2:]...))
 	for rest != "" {
 		if rest, err = e.item(rest); err != nil {
 			return Event{}, err
@@ -86,6 +84,17 @@ func DecodeEventHeader(s string) (Header, error) {
 		return Header{}, err
 	}
 	return header(append(numbers[:1], numbers[2:]...)), nil
+}
+
+// line reads what an event begins with.
+func (e *Event) line(s string) error {
+	numbers, err := integers(s, 6)
+	if err != nil {
+		return err
+	}
+	e.Previous = numbers[1]
+	e.Header = header(append(numbers[:1], numbers[2:]...))
+	return nil
 }
 
 func (e *Event) item(s string) (rest string, err error) {

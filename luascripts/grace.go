@@ -80,7 +80,7 @@ func (s *Store) Ungrace(ctx context.Context, shard int, graced []Graced, reason 
 	}
 	for _, room := range rooms {
 		keys = s.roomKeys(keys, room, remember)
-		args = append(args, room, len(channels[room]))
+		args = append(args, sized(room), len(channels[room]))
 		args = append(args, channels[room]...)
 	}
 	raw, err := s.run(ctx, s.scripts.ungrace, keys, args).StringSlice()

@@ -25,7 +25,7 @@ func (p Place) Channel() string { return p.Node + "!" + p.Short }
 
 // graceMember is how the sorted set of graces names the place.
 func (p Place) graceMember() string {
-	return string([]byte{byte(len(p.Room))}) + p.Room + p.Channel()
+	return sized(p.Room) + p.Channel()
 }
 
 // Standing is what a shard holds of a Place, all of one moment.

@@ -102,6 +102,9 @@ func InGrace(record string) bool {
 	return len(record) > joinedDigits && record[joinedDigits]&inGrace != 0
 }
 
+// sized is a name with its length, in one byte, before it.
+func sized(name string) string { return string([]byte{byte(len(name))}) + name }
+
 // cutName reads a name that its length, in one byte, precedes.
 func cutName(s string) (name, rest string, ok bool) {
 	if s == "" || len(s) < 1+int(s[0]) {

@@ -61,7 +61,7 @@ type scripts struct {
 
 func newScripts() scripts {
 	with := func(parts ...string) []string {
-		return append([]string{"record", "users", "change", "commit"}, parts...)
+		return append([]string{"list", "record", "room", "users", "change", "commit"}, parts...)
 	}
 	write := with("index", "add", "keep", "confirm", "update", "grace", "remove", "write")
 	return scripts{

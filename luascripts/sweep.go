@@ -150,7 +150,7 @@ func (s *Store) Prune(ctx context.Context, w Sweep) ([]RoomEvent, error) {
 	}
 	for _, room := range rooms {
 		keys = s.roomKeys(keys, room, remember)
-		args = append(args, room, len(positions[room]))
+		args = append(args, sized(room), len(positions[room]))
 		args = append(args, positions[room]...)
 	}
 	raw, err := s.run(ctx, s.scripts.prune, keys, args).StringSlice()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -72,6 +71,8 @@ type Batch struct {
 	Ops         []Op
 }
 
+func (b Batch) channel(op Op) string { return b.Node + "!" + op.Short }
+
 // Status is what became of an operation.
 type Status byte
 
@@ -120,7 +121,13 @@ func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	if err != nil {
 		return Reply{}, typed(err)
 	}
-	return decodeReply(raw, b.Ops, rooms)
+	reply, err := decodeReply(raw, b.Ops, rooms)
+	for _, e := range reply.Events {
+		for i := range e.Items {
+			e.Items[i].Channel = b.Node + "!" + e.Items[i].Channel
+		}
+	}
+	return reply, err
 }
 
 // roomOps are the positions of a room's operations in a batch.
@@ -151,22 +158,28 @@ func (s *Store) layout(b Batch) (rooms []roomOps, keys []string, args []any) {
 	keys = append(keys, s.Node(b.Shard, b.Node), s.Presences(b.Shard, b.Node), s.Index(b.Shard, b.Node),
 		s.Rooms(b.Shard), s.Empty(b.Shard), s.Grace(b.Shard))
 
-	position := make(map[string]int, len(b.Ops))
-	args = make([]any, 0, 6+2*len(rooms)+5*len(b.Ops))
+	args = make([]any, 0, 6+2*len(rooms)+4*len(b.Ops))
 	args = append(args, b.Node, b.Incarnation, b.Number, s.publish, remember, 0)
+	unseen := 0
 	for _, op := range b.Ops {
-		if _, ok := position[op.Short]; !ok {
-			position[op.Short] = len(position) + 1
-			args = append(args, op.Short, op.Unseen.Milliseconds())
+		if ms := op.Unseen.Milliseconds(); ms > 0 {
+			args = append(args, b.channel(op), ms)
+			unseen++
 		}
 	}
-	args[5] = len(position)
+	args[5] = unseen
 	for _, room := range rooms {
 		keys = s.roomKeys(keys, room.name, remember)
-		args = append(args, room.name, len(room.ops))
+		letters := make([]byte, len(room.ops))
+		for k, i := range room.ops {
+			letters[k] = byte(b.Ops[i].Action)
+		}
+		args = append(args, sized(room.name), letters)
 		for _, i := range room.ops {
-			op := b.Ops[i]
-			args = append(args, string(op.Action), position[op.Short], op.data())
+			args = append(args, b.channel(b.Ops[i]))
+		}
+		for _, i := range room.ops {
+			args = append(args, b.Ops[i].data())
 		}
 	}
 	return rooms, keys, args
@@ -179,65 +192,6 @@ func (s *Store) roomKeys(keys []string, room string, remember int64) []string {
 		keys = append(keys, s.RoomSeen(room))
 	}
 	return keys
-}
-
-func decodeReply(raw string, ops []Op, rooms []roomOps) (Reply, error) {
-	reply := Reply{Results: make([]Result, len(ops))}
-	for _, room := range rooms {
-		number, rest, _ := strings.Cut(raw, " ")
-		revision, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			return Reply{}, fmt.Errorf("rollcall: malformed reply: revision %.40q", number)
-		}
-		for _, i := range room.ops {
-			if rest == "" {
-				return Reply{}, errors.New("rollcall: malformed reply: too short")
-			}
-			result := Result{Status: Status(rest[0]), Revision: revision}
-			rest = rest[1:]
-			if result.Status == StatusSame {
-				var record string
-				if record, rest, err = netstring(rest); err != nil {
-					return Reply{}, err
-				}
-				if result.Record, err = DecodeRecord(record); err != nil {
-					return Reply{}, err
-				}
-			}
-			reply.Results[i] = result
-		}
-		var event string
-		if event, raw, err = netstring(rest); err != nil {
-			return Reply{}, err
-		}
-		if event == "" {
-			continue
-		}
-		e, err := DecodeEvent(event)
-		if err != nil {
-			return Reply{}, err
-		}
-		reply.Events = append(reply.Events, RoomEvent{Room: room.name, Event: e})
-		reply.recordsOf(room.ops, e.Items)
-	}
-	return reply, nil
-}
-
-// recordsOf gives the results of a room's operations the records that its event
-// has of them, in the same order.
-func (r *Reply) recordsOf(ops []int, items []Item) {
-	kinds := map[Status]Kind{StatusAdded: Added, StatusUpdated: Updated}
-	for _, i := range ops {
-		kind, ok := kinds[r.Results[i].Status]
-		for ok && len(items) > 0 {
-			it := items[0]
-			items = items[1:]
-			if it.Kind == kind {
-				r.Results[i].Record = it.Record
-				break
-			}
-		}
-	}
 }
 
 // typed gives the scripts' own errors their Go form.

@@ -2,10 +2,9 @@
 -- and nothing is published; another identity takes its place as one change, and
 -- so does the channel itself where it was in grace.
 -- data: a record without joined at
-function apply.a(room, channel, data, old)
+function apply.a(channel, data, old)
   local record = now_ms .. data
   if old and not in_grace(old) and names_of(old) == names_of(record) then return '=' .. netstring(old) end
-  if old then replace(room, channel, old) end
-  enter(room, channel, record)
-  return '+'
+  if old then return replace(channel, old, record) end
+  return enter(channel, record)
 end

@@ -10,7 +10,7 @@
 --
 -- Returns 1.
 
-local room, member = ARGV[3], grace_member(ARGV[3], ARGV[1] .. '!' .. ARGV[2])
+local room, member = ARGV[3], string.char(#ARGV[3]) .. ARGV[3] .. ARGV[1] .. '!' .. ARGV[2]
 local record = room ~= '' and redis.call('HGET', KEYS[1], ARGV[1] .. '!' .. ARGV[2])
 local graced = record and #record > 13 and in_grace(record)
 

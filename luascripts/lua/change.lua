@@ -1,52 +1,47 @@
--- change: what one batch does to one room, gathered before anything is written.
---
--- A room's header, its field with the empty name, is
--- "<revision> <birth> <presences> <users> <anonymous>".
+-- change: what a batch does to presences, gathered before anything is written.
+-- Each function returns what the reply tells of it.
 
 -- apply holds what each operation does, by its letter.
 local apply = {}
 
 -- graced and ungraced are what enters and leaves the sorted set of graces.
-local graced, ungraced = {}, {}
+local graced, ungraced = list(), list()
 
--- open_room reads the header of a room and the records of some channels. Its
--- keys are its hash, its users, and, with a third, when users were last seen.
-local function open_room(keys, name, channels)
-  local old = redis.call('HMGET', keys[1], '', unpack(channels))
-  local revision, birth, n, users, anonymous =
-    string.match(old[1] or '0 0 0 0 0', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-  return {
-    key = keys[1], users_key = keys[2], seen_key = keys[3], name = name, old = old, exists = old[1] ~= false,
-    revision = tonumber(revision), birth = birth,
-    before = tonumber(n), n = tonumber(n),
-    users = tonumber(users), anonymous = tonumber(anonymous),
-    put = {'', ''}, drop = {}, quiet = {}, items = {}, delta = {}, touched = {},
-  }
+local function put(kind, channel, record)
+  puts[n_puts + 1], puts[n_puts + 2] = channel, record
+  n_puts = n_puts + 2
+  local n = n_items
+  items[n + 1], items[n + 2], items[n + 3], items[n + 4], items[n + 5] =
+    kind, size(channel), channel, size(record), record
+  n_items = n + 5
 end
 
-local function enter(room, channel, record)
-  room.put[#room.put + 1] = channel
-  room.put[#room.put + 1] = record
-  room.items[#room.items + 1] = '+' .. netstring(channel) .. netstring(record)
-  tally(room, record, 1)
+-- enter has a channel enter with a record that its node knows.
+local function enter(channel, record)
+  put('+', channel, record)
+  tally(record, 1)
+  return '+'
 end
 
-local function revise(room, channel, record)
-  room.put[#room.put + 1] = channel
-  room.put[#room.put + 1] = record
-  room.items[#room.items + 1] = '~' .. netstring(channel) .. netstring(record)
+local function revise(channel, record)
+  put('~', channel, record)
+  return '~' .. size(record) .. record
 end
 
 -- depart tells of a departure without the info: who follows the room has it.
-local function depart(room, channel, record, reason)
-  local short = string.sub(record, 1, 13) .. names_of(record)
-  room.drop[#room.drop + 1] = channel
-  room.items[#room.items + 1] = '-' .. reason .. netstring(channel) .. netstring(short)
-  tally(room, record, -1)
-  if in_grace(record) then ungraced[#ungraced + 1] = grace_member(room.name, channel) end
+local function depart(channel, record, reason)
+  local bare = string.sub(record, 1, 13) .. names_of(record)
+  local told = size(bare) .. bare
+  n_drops = n_drops + 1
+  drops[n_drops] = channel
+  items[n_items + 1] = '-' .. reason .. size(channel) .. channel .. told
+  n_items = n_items + 1
+  tally(record, -1)
+  if in_grace(record) then push(ungraced, room_name .. channel) end
+  return '-' .. reason .. told
 end
 
 -- replace has a presence depart before the channel enters again.
-local function replace(room, channel, old)
-  depart(room, channel, old, in_grace(old) and grace_reason(old) or 's')
+local function replace(channel, old, record)
+  return depart(channel, old, in_grace(old) and grace_reason(old) or 's') .. enter(channel, record)
 end

@@ -1,8 +1,8 @@
 -- confirm: keep, unless it is known that the presence was removed: the room is the
 -- one that it was in, and nothing that its node wrote was lost.
 -- data: 16 digits of the revision at which the node wrote it, and the record
-function apply.c(room, channel, data, old)
+function apply.c(channel, data, old)
   local since = tonumber(string.sub(data, 1, 16))
-  if not old and room.exists and tonumber(room.birth) <= since then return '.' end
-  return apply.k(room, channel, string.sub(data, 17), old)
+  if not old and exists and birth + 0 <= since then return '.' end
+  return apply.k(channel, string.sub(data, 17), old)
 end

@@ -9,51 +9,59 @@
 -- ARGV[3] reason    ARGV[4] PUBLISH or SPUBLISH
 -- ARGV[5] ms to remember users who went
 -- ARGV[6] number of channels, then the short name of each
--- then for each room: its name, its number of channels, the position of each
+-- then for each room: its name, with its length (1 byte) before it; its number of
+--   channels, the position of each
 --
 -- Returns for each room its event, empty if nothing changed there.
 -- Errors: HELD while sweeps must wait.
 
 if held(KEYS[8]) then return redis.error_reply('HELD') end
 local age, keep, stride = tonumber(ARGV[2]), tonumber(ARGV[5]), ARGV[5] == '0' and 2 or 3
-local short, stale = {}, {}
-for i = 1, tonumber(ARGV[6]) do short[i] = ARGV[6 + i] end
+local short, stale = list(), {}
+for i = 1, tonumber(ARGV[6]) do push(short, ARGV[6 + i]) end
 if age then
-  for i, score in ipairs(redis.call('ZMSCORE', KEYS[2], unpack(short))) do
+  for i, score in ipairs(call('ZMSCORE', KEYS[2], unpack(short, 1, short.n))) do
     stale[i] = score and tonumber(score) < now_us / 1000 - age
   end
 elseif lapsed(KEYS[8], KEYS[7], KEYS[1], ARGV[1]) then
-  redis.call('HDEL', KEYS[1], 'incarnation')
-  for i = 1, #short do stale[i] = true end
+  call('HDEL', KEYS[1], 'incarnation')
+  for i = 1, short.n do stale[i] = true end
 end
 
-local at, events, changed = 6 + #short, {}, {}
+local at, olds, leaving = 6 + short.n, list(), list()
 for k = 9, #KEYS, stride do
-  local name, n = ARGV[at + 1], tonumber(ARGV[at + 2])
-  local leaving, channels = {}, {}
-  for i = 1, n do
-    local position = tonumber(ARGV[at + 2 + i])
-    if stale[position] then
-      leaving[#leaving + 1] = short[position]
-      channels[#channels + 1] = ARGV[1] .. '!' .. short[position]
-      note(parted, short[position], name, true)
+  local name, n, channels = ARGV[at + 1], tonumber(ARGV[at + 2]), list()
+  for i = at + 3, at + 2 + n do
+    local channel = short[ARGV[i] + 0]
+    if stale[ARGV[i] + 0] then
+      push(channels, ARGV[1] .. '!' .. channel)
+      note(channel, name, false, false, false)
     end
   end
+  push(leaving, channels)
+  push(olds, channels.n > 0 and read_room(KEYS[k], KEYS[k + 1], unpack(channels, 1, channels.n)))
   at = at + 2 + n
-  local event = ''
-  if #channels > 0 then
-    local room = open_room({KEYS[k], KEYS[k + 1], KEYS[k + 2]}, name, channels)
-    for i, channel in ipairs(channels) do
-      local old = room.old[i + 1]
-      if old and not in_grace(old) then depart(room, channel, old, ARGV[3]) end
+end
+clear_strays()
+
+local at, events = 6 + short.n, {}
+for r = 1, olds.n do
+  local k, old, channels = 9 + (r - 1) * stride, olds[r], leaving[r]
+  events[r] = ''
+  if old then
+    open_room(old[1], ARGV[at + 1], KEYS[k], KEYS[k + 1], KEYS[k + 2])
+    for i = 1, channels.n do
+      local record = old[i + 1]
+      if record and not in_grace(record) then depart(channels[i], record, ARGV[3]) end
     end
-    event = commit_room(room, ARGV[4], keep)
+    events[r] = commit_room(ARGV[4], keep) or ''
   end
-  events[#events + 1] = event
+  at = at + 2 + ARGV[at + 2]
 end
 commit_rooms(KEYS[4], KEYS[5], KEYS[6])
-for i, channel in ipairs(short) do
-  if stale[i] then changed[#changed + 1] = channel end
+local changed = list()
+for i = 1, short.n do
+  if stale[i] then push(changed, short[i]) end
 end
-commit_index(KEYS[2], KEYS[3], changed)
+commit_index(KEYS[2], KEYS[3], changed, changed.n)
 return events

@@ -11,8 +11,31 @@ local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = string.format('%013.0f', math.floor(now_us / 1000))
 
+-- text writes a number. Most come again within a call, and to write one takes
+-- as long as to call Redis.
+local texts = {}
+local function text(n)
+  local t = texts[n]
+  if not t then
+    t = string.format('%.0f', n)
+    texts[n] = t
+  end
+  return t
+end
+
+-- size is what stands before the bytes of a netstring.
+local sizes = {}
+local function size(s)
+  local t = sizes[#s]
+  if not t then
+    t = text(#s) .. ':'
+    sizes[#s] = t
+  end
+  return t
+end
+
 local function netstring(s)
-  return #s .. ':' .. s
+  return size(s) .. s
 end
 
 local function identity_of(record)
@@ -34,12 +57,9 @@ end
 
 -- names_of returns a record from its flags to its user, as it is without info.
 local function names_of(record)
-  local flags, stop = string.byte(record, 14) % 4, 15 + string.byte(record, 15)
-  flags = flags - flags % 2
-  if flags == 2 then stop = stop + 1 + string.byte(record, stop + 1) end
-  return string.char(flags) .. string.sub(record, 15, stop)
-end
-
-local function grace_member(room, channel)
-  return string.char(#room) .. room .. channel
+  local flags, identity = string.byte(record, 14, 15)
+  local stop = 15 + identity
+  if flags % 4 >= 2 then stop = stop + 1 + string.byte(record, stop + 1) end
+  if flags == 0 or flags == 2 then return string.sub(record, 14, stop) end
+  return string.char(flags % 4 >= 2 and 2 or 0) .. string.sub(record, 15, stop)
 end

@@ -1,11 +1,10 @@
 -- update: a presence gets another info; its names and joined at stay.
 -- data: flags, info
-function apply.u(room, channel, data, old)
+function apply.u(channel, data, old)
   if not old or in_grace(old) then return '.' end
   local names = names_of(old)
   local flags = string.char(string.byte(names) + string.byte(data))
   local record = string.sub(old, 1, 13) .. flags .. string.sub(names, 2) .. string.sub(data, 2)
   if record == old then return '=' .. netstring(old) end
-  revise(room, channel, record)
-  return '~'
+  return revise(channel, record)
 end

@@ -4,56 +4,78 @@
 -- max_last_seen bounds how many are remembered of a room: the newest.
 local max_last_seen = 10000
 
-local function tally(room, record, by)
+local gone, went = list(), list() -- who is to be dropped, and who of them was there
+
+local function tally(record, by)
   local identity = identity_of(record)
-  room.n = room.n + by
+  presences = presences + by
   if identity == '' then
-    room.anonymous = room.anonymous + by
+    anonymous = anonymous + by
     return
   end
-  if not room.delta[identity] then
-    room.delta[identity] = 0
-    room.touched[#room.touched + 1] = identity
+  local so_far = delta[identity]
+  if not so_far then
+    n_touched = n_touched + 1
+    touched[n_touched] = identity
   end
-  room.delta[identity] = room.delta[identity] + by
+  delta[identity] = (so_far or 0) + by
+end
+
+local function turn(kind, user)
+  n_turns = n_turns + 1
+  turns[n_turns] = kind .. size(user) .. user
+end
+
+-- judge says whether a user came or went.
+local function judge(user, was, is)
+  if is > 0 then
+    if was == 0 then
+      users = users + 1
+      turn('>', user)
+    end
+    return
+  end
+  push(gone, user)
+  if was > 0 then
+    users = users - 1
+    turn('<', user)
+    push(went, user)
+  end
+end
+
+-- count_users applies the net difference of each identity.
+local function count_users()
+  gone.n, went.n = 0, 0
+  if n_touched == 1 then
+    local user, by = touched[1], delta[touched[1]]
+    if by ~= 0 then
+      local is = call('HINCRBY', users_key, user, text(by))
+      judge(user, is - by, is)
+    end
+  elseif n_touched > 1 then
+    local counts, set, n = call('HMGET', users_key, unpack(touched, 1, n_touched)), {}, 0
+    for i = 1, n_touched do
+      local user, was = touched[i], (counts[i] or 0) + 0
+      local is = was + delta[user]
+      if is ~= was then
+        if is > 0 then
+          set[n + 1], set[n + 2] = user, text(is)
+          n = n + 2
+        end
+        judge(user, was, is)
+      end
+    end
+    run('HSET', users_key, set, n)
+  end
+  run('HDEL', users_key, gone, gone.n)
 end
 
 -- remember notes when users went, for a while (ms).
-local function remember(room, went, keep)
-  local seen = {}
-  for _, user in ipairs(went) do
-    seen[#seen + 1] = now_ms
-    seen[#seen + 1] = user
-  end
-  redis.call('ZADD', room.seen_key, unpack(seen))
-  redis.call('ZREMRANGEBYSCORE', room.seen_key, '-inf', string.format('(%.0f', now_us / 1000 - keep))
-  redis.call('ZREMRANGEBYRANK', room.seen_key, 0, -1 - max_last_seen)
-  redis.call('PEXPIRE', room.seen_key, keep)
-end
-
--- count_users applies the net difference of each identity, says who came or
--- went, and returns those who went.
-local function count_users(room)
-  local set, went = {}, {}
-  if #room.touched == 0 then return went end
-  local counts = redis.call('HMGET', room.users_key, unpack(room.touched))
-  for i, user in ipairs(room.touched) do
-    local before = tonumber(counts[i] or 0)
-    local after = before + room.delta[user]
-    if after <= 0 and before > 0 then
-      went[#went + 1] = user
-      room.users = room.users - 1
-      room.items[#room.items + 1] = '<' .. netstring(user)
-    elseif after > 0 and after ~= before then
-      set[#set + 1] = user
-      set[#set + 1] = after
-      if before == 0 then
-        room.users = room.users + 1
-        room.items[#room.items + 1] = '>' .. netstring(user)
-      end
-    end
-  end
-  if #set > 0 then redis.call('HSET', room.users_key, unpack(set)) end
-  if #went > 0 then redis.call('HDEL', room.users_key, unpack(went)) end
-  return went
+local function remember(keep)
+  local seen = list()
+  for i = 1, went.n do push(seen, now_ms, went[i]) end
+  run('ZADD', seen_key, seen, seen.n)
+  call('ZREMRANGEBYSCORE', seen_key, '-inf', string.format('(%.0f', now_us / 1000 - keep))
+  call('ZREMRANGEBYRANK', seen_key, 0, -1 - max_last_seen)
+  call('PEXPIRE', seen_key, keep)
 end

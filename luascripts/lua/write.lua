@@ -7,54 +7,63 @@
 --   if ARGV[5] is not 0, when its users were last seen
 -- ARGV[1] node id    ARGV[2] incarnation   ARGV[3] number of this batch
 -- ARGV[4] PUBLISH or SPUBLISH              ARGV[5] ms to remember users who went
--- ARGV[6] number of channels, then for each its short name and for how long it
---   was not seen, in ms
--- then for each room: its name, its number of operations, and for each of them
---   its letter, the position of its channel, and its data: see add (a), keep
---   (k), confirm (c), update (u), grace (g) and remove (r)
+-- ARGV[6] number of channels that were not seen for some time, then for each its
+--   name and that time in ms
+-- then for each room: its name, with its length (1 byte) before it; a letter for
+--   each of its operations; the channel of each; and the data of each: see add
+--   (a), keep (k), confirm (c), update (u), grace (g) and remove (r)
 --
--- Returns, for each room:
--- "<revision> ", for each operation + (added), ~ (updated), - (removed), g (in
--- grace), . (no such presence) or = (as before) with the record as a netstring,
--- and the event as a netstring, empty if nothing changed.
+-- Returns the time in ms and a blank; then for each room what became of each
+-- operation: + (it entered), ~ and the record (it changed), - and the reason and
+-- the record without info (it left, and may then enter), g (it is in grace), .
+-- (there is none), = and the record (all is as before); then > or < and each user
+-- who came or went; and the line of its event, or its revision alone where nothing
+-- changed, and a newline. Records and users are netstrings.
 -- Errors: FENCED when the incarnation is not the node's, or when this is not the
 -- batch that follows the node's last one.
 
-local fence = redis.call('HMGET', KEYS[1], 'incarnation', 'number')
+local fence = call('HMGET', KEYS[1], 'incarnation', 'number')
 if fence[1] ~= ARGV[2] then return redis.error_reply('FENCED incarnation') end
-if fence[2] == ARGV[3] then return redis.call('HGET', KEYS[1], 'reply') end
+if fence[2] == ARGV[3] then return call('HGET', KEYS[1], 'reply') end
 if tonumber(fence[2]) ~= ARGV[3] - 1 then return redis.error_reply('FENCED number') end
 
-local keep, stride = tonumber(ARGV[5]), ARGV[5] == '0' and 2 or 3
-local short, seen = {}, {}
-for i = 1, tonumber(ARGV[6]) do
-  short[i] = ARGV[5 + i * 2]
-  seen[i] = string.format('%.0f', math.floor(now_us / 1000 - ARGV[6 + i * 2]))
-end
-local at, replies = 6 + #short * 2, {}
+local publish, keep, stride = ARGV[4], tonumber(ARGV[5]), ARGV[5] == '0' and 2 or 3
+local first, seen = 6 + ARGV[6] * 2, {}
+for i = 7, first, 2 do seen[ARGV[i]] = string.format('%.0f', math.floor(now_us / 1000 - ARGV[i + 1])) end
+
+local at, olds = first, list()
 for k = 7, #KEYS, stride do
-  local name, n = ARGV[at + 1], tonumber(ARGV[at + 2])
-  local channels = {}
-  for i = 1, n do channels[i] = ARGV[1] .. '!' .. short[tonumber(ARGV[at + i * 3 + 1])] end
-  local room = open_room({KEYS[k], KEYS[k + 1], KEYS[k + 2]}, name, channels)
-  local results = {}
-  for i = 1, n do
-    local kind, position = ARGV[at + i * 3], tonumber(ARGV[at + i * 3 + 1])
-    results[i] = apply[kind](room, channels[i], ARGV[at + i * 3 + 2], room.old[i + 1])
-    if kind == 'a' or kind == 'k' or kind == 'c' and results[i] ~= '.' then
-      fresh[short[position]] = fresh[short[position]] or kind == 'a'
-      note(joined, short[position], name, seen[position])
-    elseif kind ~= 'u' then
-      note(parted, short[position], name, true)
+  local n = #ARGV[at + 2]
+  push(olds, read_room(KEYS[k], KEYS[k + 1], unpack(ARGV, at + 3, at + 2 + n)))
+  at = at + 2 + n * 2
+end
+clear_strays()
+
+local at, skip = first, #ARGV[1] + 2
+local replies, n_replies = {now_ms, ' '}, 2
+for r = 1, olds.n do
+  local k, old, name, letters = 7 + (r - 1) * stride, olds[r], ARGV[at + 1], ARGV[at + 2]
+  open_room(old[1], name, KEYS[k], KEYS[k + 1], KEYS[k + 2])
+  at = at + 2
+  for i = 1, #letters do
+    local letter, channel = string.sub(letters, i, i), ARGV[at + i]
+    local told = apply[letter](channel, ARGV[at + #letters + i], old[i + 1])
+    replies[n_replies + i] = told
+    if letter == 'a' or letter == 'k' or letter == 'c' and told ~= '.' then
+      note(string.sub(channel, skip), name, true, seen[channel] or now_ms, letter == 'a')
+    elseif letter ~= 'u' then
+      note(string.sub(channel, skip), name, false, false, false)
     end
   end
-  at = at + 2 + n * 3
-  local event = commit_room(room, ARGV[4], keep)
-  replies[#replies + 1] = string.format('%.0f ', room.revision) .. table.concat(results) .. netstring(event)
+  at, n_replies = at + #letters * 2, n_replies + #letters
+  local event, line = commit_room(publish, keep)
+  for i = 1, n_turns do replies[n_replies + i] = turns[i] end
+  n_replies = n_replies + n_turns + 1
+  replies[n_replies] = line or revision .. '\n'
 end
 commit_rooms(KEYS[4], KEYS[5], KEYS[6])
-commit_index(KEYS[2], KEYS[3], short)
+commit_index(KEYS[2], KEYS[3], moved, moved.n)
 
-local reply = table.concat(replies)
-redis.call('HSET', KEYS[1], 'number', ARGV[3], 'reply', reply)
+local reply = table.concat(replies, '', 1, n_replies)
+call('HSET', KEYS[1], 'number', ARGV[3], 'reply', reply)
 return reply

@@ -1,0 +1,23 @@
+-- list: lists that know their length, for one that may be empty.
+
+local call = redis.call
+
+local function list()
+  return {n = 0}
+end
+
+-- push appends one value or two.
+local function push(l, a, b)
+  local n = l.n + 1
+  l[n] = a
+  if b then
+    n = n + 1
+    l[n] = b
+  end
+  l.n = n
+end
+
+-- run calls a command with a key and a list of which the first n count.
+local function run(command, key, l, n)
+  if n > 0 then call(command, key, unpack(l, 1, n)) end
+end
