@@ -136,11 +136,13 @@ func (g *group) Frame(data string) {
 			g.layer.malformed(g.name)
 			return
 		}
+		taken := uint64(0)
 		for _, m := range members {
-			if !m.left.Load() {
-				_ = m.channel.deliver(&message) // a full mailbox is counted there
+			if !m.left.Load() && m.channel.deliver(&message) == nil { // a full mailbox is counted there
+				taken++
 			}
 		}
+		g.layer.stats.delivered.Add(taken)
 	default:
 		g.layer.dropped(g.name, err)
 	}
@@ -148,6 +150,7 @@ func (g *group) Frame(data string) {
 
 // Gap implements bus.Listener.
 func (g *group) Gap() {
+	g.layer.stats.gaps.Add(1)
 	_, listeners := g.audience()
 	for _, l := range listeners {
 		l.Gap()

@@ -210,6 +210,7 @@ func (l *Layer) GroupSend(ctx context.Context, groupName string, m Message) erro
 		return err
 	}
 	_, err := l.out.publish(ctx, l.store.Shard(groupName), l.store.Room(groupName), encodeMessage(m))
+	l.sent(err)
 	return err
 }
 
@@ -230,12 +231,18 @@ func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
 			return err
 		}
 		m.Payload = bytes.Clone(m.Payload) // the caller may use its buffer again
-		return c.deliver(&m)
+		err = c.deliver(&m)
+		l.sent(err)
+		if err == nil {
+			l.stats.delivered.Add(1)
+		}
+		return err
 	}
 	heard, err := l.tell(ctx, node, encodeDirect(short, m))
 	if err == nil && heard == 0 {
-		return fmt.Errorf("%w: %q, its node is gone", ErrUnknownChannel, channel)
+		err = fmt.Errorf("%w: %q, its node is gone", ErrUnknownChannel, channel)
 	}
+	l.sent(err)
 	return err
 }
 

@@ -30,8 +30,10 @@ func (l *Layer) direct(body string) {
 		l.stats.unknown.Add(1)
 		return
 	}
-	_ = c.deliver(&m) // a full mailbox is counted there
+	if c.deliver(&m) == nil { // a full mailbox is counted there
+		l.stats.delivered.Add(1)
+	}
 }
 
 // Gap implements bus.Listener. What was lost was sent at most once.
-func (i *inbox) Gap() {}
+func (i *inbox) Gap() { i.stats.gaps.Add(1) }

@@ -85,6 +85,7 @@ func (p *publisher) flush(batch []*outgoing) {
 			o.done <- unavailable(o.ctx.Err())
 			continue
 		}
+		p.store.Failed(replies[i].Err())
 		o.heard = replies[i].Val()
 		o.done <- unavailable(replies[i].Err())
 	}

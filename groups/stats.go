@@ -6,27 +6,56 @@ import (
 	"go.uber.org/zap"
 )
 
-// Stats counts what was dropped on this node since the Layer was made.
+// Stats are a node's numbers. The counters count since the Layer was made.
 type Stats struct {
+	Channels int // open now
+
+	Sent      uint64 // messages that were sent, by GroupSend and Send, without an error
+	Delivered uint64 // messages that mailboxes of this node have taken, one for each mailbox
+
 	Overflowed     uint64 // messages for a full mailbox
 	UnknownChannel uint64 // messages for a channel that is not open here
 	Malformed      uint64 // frames that could not be read
 	Unopened       uint64 // frames that Options.Keys do not open, in clear where there are keys
 	Refused        uint64 // requests of other nodes, too many at a time
+
+	// Gaps counts topics on which messages may have been missed, as a connection
+	// was lost: once for each topic and loss.
+	Gaps uint64
+}
+
+// Dropped is the sum of what was dropped, whatever the cause.
+func (s Stats) Dropped() uint64 {
+	return s.Overflowed + s.UnknownChannel + s.Malformed + s.Unopened + s.Refused
 }
 
 type stats struct {
+	sent, delivered, gaps                             atomic.Uint64
 	overflowed, unknown, malformed, unopened, refused atomic.Uint64
 }
 
-// Stats returns the counters of this node.
+// Stats returns the numbers of this node.
 func (l *Layer) Stats() Stats {
+	l.mu.RLock()
+	channels := len(l.channels)
+	l.mu.RUnlock()
 	return Stats{
+		Channels:       channels,
+		Sent:           l.stats.sent.Load(),
+		Delivered:      l.stats.delivered.Load(),
+		Gaps:           l.stats.gaps.Load(),
 		Overflowed:     l.stats.overflowed.Load(),
 		UnknownChannel: l.stats.unknown.Load(),
 		Malformed:      l.stats.malformed.Load(),
 		Unopened:       l.stats.unopened.Load(),
 		Refused:        l.stats.refused.Load(),
+	}
+}
+
+// sent counts a message, unless it was not.
+func (l *Layer) sent(err error) {
+	if err == nil {
+		l.stats.sent.Add(1)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -13,6 +14,7 @@ var sources embed.FS
 
 // script is one Lua script in the form that the server takes.
 type script struct {
+	name string
 	real source
 	fake source // without the line of flags, which miniredis cannot parse
 }
@@ -38,6 +40,7 @@ func newScript(flags string, parts ...string) script {
 	}
 	body := b.String()
 	return script{
+		name: parts[len(parts)-1],
 		real: newSource("#!lua" + flags + "\n" + body),
 		fake: newSource(body),
 	}
@@ -57,6 +60,8 @@ type scripts struct {
 	recount, enlist script
 	amend, enroll   script
 	refill, discard script
+
+	meters map[string]*meter // by name
 }
 
 func newScripts() scripts {
@@ -64,7 +69,7 @@ func newScripts() scripts {
 		return append([]string{"list", "record", "room", "users", "change", "commit"}, parts...)
 	}
 	write := with("index", "add", "keep", "confirm", "update", "grace", "remove", "write")
-	return scripts{
+	all := scripts{
 		write:    newScript("", write...),
 		free:     newScript(allowOOM, write...),
 		touch:    newScript(allowOOM, "record", "touch"),
@@ -85,10 +90,27 @@ func newScripts() scripts {
 		refill:  newScript(allowOOM, "record", "refill"),
 		discard: newScript(allowOOM, "discard"),
 	}
+	all.meters = make(map[string]*meter)
+	for _, sc := range []script{
+		all.write, all.touch, all.register, all.renew, all.prune, all.ungrace, all.retire, all.noRooms, all.forget,
+		all.turn, all.clock, all.recount, all.enlist, all.amend, all.enroll, all.refill, all.discard,
+	} {
+		all.meters[sc.name] = &meter{}
+	}
+	return all
+}
+
+// measured runs a script, and counts how long that took and whether it failed.
+func (s *Store) measured(sc script, run func() *redis.Cmd) *redis.Cmd {
+	start := time.Now()
+	cmd := run()
+	s.scripts.meters[sc.name].note(time.Since(start))
+	s.Failed(cmd.Err())
+	return cmd
 }
 
 func (s *Store) run(ctx context.Context, sc script, keys []string, args []any) *redis.Cmd {
-	return s.source(sc).Run(ctx, s.client, keys, args...)
+	return s.measured(sc, func() *redis.Cmd { return s.source(sc).Run(ctx, s.client, keys, args...) })
 }
 
 // runOnce is run without the client's own retries.
@@ -104,11 +126,13 @@ func (s *Store) runOnce(ctx context.Context, sc script, keys []string, args []an
 		_ = s.client.Process(ctx, once{cmd}) // the command has its error
 		return cmd
 	}
-	cmd := eval("evalsha", src.Hash())
-	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		cmd = eval("eval", src.text)
-	}
-	return cmd
+	return s.measured(sc, func() *redis.Cmd {
+		cmd := eval("evalsha", src.Hash())
+		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			cmd = eval("eval", src.text)
+		}
+		return cmd
+	})
 }
 
 func (s *Store) source(sc script) source {

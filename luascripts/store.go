@@ -26,6 +26,7 @@ type Store struct {
 	sharded bool // it is a cluster
 	publish string
 
+	failures failures
 	remember atomic.Int64 // ms for which users who went are remembered, 0 for none
 }
 

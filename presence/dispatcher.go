@@ -26,7 +26,7 @@ type dispatcher struct {
 	waiting map[string][]Change // a room is here while a goroutine serves it
 	work    sync.WaitGroup
 
-	panics atomic.Uint64
+	panics, merged atomic.Uint64
 }
 
 func newDispatcher(handler func(context.Context, Change), log *zap.Logger) *dispatcher {
@@ -46,6 +46,7 @@ func (d *dispatcher) post(c Change) {
 	} else {
 		// The handler cannot follow: the rest becomes one bulk change that says
 		// how the room is, not how it came about.
+		d.merged.Add(1)
 		queue[len(queue)-1] = Change{Room: c.Room, Counts: c.Counts, Bulk: true}
 	}
 	if !running {

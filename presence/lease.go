@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -49,7 +50,7 @@ func (w *writer) renew() error {
 		number-- // of which alone is known that it was written
 	}
 	pulse := t.layer.Pulse(w.shard)
-	connection := pulse.Connection()
+	connection, start := pulse.Connection(), time.Now()
 	epoch, heard, err := t.store.Renew(ctx, w.shard, w.registration, w.incarnation.ID, number)
 	switch {
 	case errors.Is(err, luascripts.ErrFenced):
@@ -58,6 +59,9 @@ func (w *writer) renew() error {
 		t.log.Warn("data was lost, adding presences again", zap.Int("shard", w.shard))
 		w.incarnation.Epoch = epoch
 		w.heal()
+	}
+	if err == nil {
+		w.signed.note(t, start)
 	}
 	if err == nil && !heard {
 		pulse.Doubt(connection)

@@ -27,6 +27,8 @@ type Tracker struct {
 	rooms   localRooms
 	views   views
 	whole   int // presences of a room that is read in one step
+	stats   counters
+	began   time.Time
 
 	owing    atomic.Bool   // there may be removals that are not written yet
 	carrying atomic.Bool   // they are being written
@@ -62,6 +64,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 		urgent: int64(o.MaxAge/o.FlushInterval) - urgentFlushes,
 		hurry:  make(chan struct{}, 1),
 		whole:  maxWhole,
+		began:  time.Now(),
 	}
 	t.changes = newDispatcher(o.OnChange, t.log)
 	t.rooms.tracker = t
@@ -119,6 +122,7 @@ func (t *Tracker) every(interval time.Duration, f func()) {
 // change handler called with them.
 func (t *Tracker) Report(events []luascripts.RoomEvent) []Change {
 	changes := t.Reader.Report(events)
+	t.stats.removed(events)
 	for _, c := range changes {
 		t.changes.post(c)
 	}

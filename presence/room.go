@@ -99,6 +99,7 @@ func (t *Tracker) evict(e *entry, room string, at Revision, why Reason) {
 	if !ok {
 		return
 	}
+	t.stats.evictions.Add(1)
 	t.rooms.release(h.room)
 	t.discard(room, e.channel)
 	if t.opts.OnEvict != nil {

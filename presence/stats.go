@@ -1,11 +1,166 @@
 package presence
 
-// Stats counts what went wrong on this node since the Tracker was made.
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// Stats are a node's numbers. The counters count since the Tracker was made; what
+// this node did is counted here and on no other node, so that the sum over the
+// fleet counts everything once.
 type Stats struct {
-	HandlerPanics uint64 // panics of OnChange and OnEvict, which were caught
+	Health Health
+	Layer  groups.Stats // connections, sends, deliveries, drops
+
+	Rooms     int // in which this node has presences
+	Presences int // of this node's channels
+	Views     int // rooms that are watched here
+
+	Joins         uint64            // presences that this node added
+	Updates       uint64            // infos that it changed
+	Leaves        map[Reason]uint64 // presences that it removed or pruned, of whichever node
+	Restored      uint64            // presences that it put back, as Redis had lost them
+	Evictions     uint64            // presences of its channels that were pruned; OnEvict was told
+	Touches       uint64            // touches written: one for a channel and flush, however often it was touched
+	Flushes       uint64            // calls that wrote touches
+	FlushErrors   uint64            // those that failed, whose touches wait for the next
+	Resyncs       uint64            // times that a view had to read its room again
+	Registered    uint64            // times that this node was forgotten, and registered again
+	Merged        uint64            // calls of OnChange that waited, and became a bulk change
+	HandlerPanics uint64            // panics of OnChange and OnEvict, which were caught
+
+	// LeaseAge is for how long the lease was not signed: in the shard where that
+	// is longest. Beyond Options.Lease the other nodes take this one for dead.
+	LeaseAge time.Duration
+	// Sweeps are the shards that this node has swept. PruneLag is for how long it
+	// has swept none: in the shard where that is longest. What is to be pruned is
+	// there for that much longer, unless another node sweeps. It is 0 where this
+	// node has never swept.
+	Sweeps   uint64
+	PruneLag time.Duration
+
+	// Scripts tells how long scripts took, by name: those that were called.
+	Scripts map[string]Timing
+	// RedisErrors counts scripts and sends that failed, by kind: "timeout",
+	// "connection", the first word of what Redis answered, such as "oom" or
+	// "clusterdown", or "other". All kinds are there.
+	RedisErrors map[string]uint64
 }
 
-// Stats returns the counters of this node.
+// Timing is how long this process has waited for a script.
+type Timing = luascripts.Timing
+
+// Bucket is one of those that a Timing counts in.
+type Bucket = luascripts.Bucket
+
+// counters are what Stats counts.
+type counters struct {
+	joins, updates, restored, evictions    atomic.Uint64
+	touches, flushes, flushErrors, resyncs atomic.Uint64
+	registered, sweeps                     atomic.Uint64
+	leaves                                 [256]atomic.Uint64 // by reason
+}
+
+// clock tells when something was last done, in ns since the Tracker was made. No
+// wall clock: it may be set.
+type clock struct{ at atomic.Int64 }
+
+func (c *clock) note(t *Tracker, when time.Time) { c.at.Store(int64(max(1, when.Sub(t.began)))) }
+
+func (c *clock) age(t *Tracker) time.Duration {
+	return time.Since(t.began) - time.Duration(c.at.Load())
+}
+
+// Stats returns the numbers of this node, from memory. It looks at each of the
+// node's channels, so call it every few seconds at most.
 func (t *Tracker) Stats() Stats {
-	return Stats{HandlerPanics: t.changes.panics.Load()}
+	s := Stats{
+		Health:        t.Health(),
+		Layer:         t.layer.Stats(),
+		Joins:         t.stats.joins.Load(),
+		Updates:       t.stats.updates.Load(),
+		Leaves:        make(map[Reason]uint64, len(reasonNames)),
+		Restored:      t.stats.restored.Load(),
+		Evictions:     t.stats.evictions.Load(),
+		Touches:       t.stats.touches.Load(),
+		Flushes:       t.stats.flushes.Load(),
+		FlushErrors:   t.stats.flushErrors.Load(),
+		Resyncs:       t.stats.resyncs.Load(),
+		Registered:    t.stats.registered.Load(),
+		Merged:        t.changes.merged.Load(),
+		HandlerPanics: t.changes.panics.Load(),
+		Sweeps:        t.stats.sweeps.Load(),
+		Scripts:       t.store.Timings(),
+		RedisErrors:   t.store.Failures(),
+	}
+	for reason := range reasonNames {
+		s.Leaves[reason] = t.stats.leaves[reason].Load()
+	}
+	for _, e := range t.ledger.all() {
+		s.Presences += len(e.holding())
+	}
+	t.rooms.mu.Lock()
+	s.Rooms = len(t.rooms.byName)
+	t.rooms.mu.Unlock()
+	t.views.mu.Lock()
+	s.Views = len(t.views.byRoom) + len(t.views.counts)
+	t.views.mu.Unlock()
+	for _, w := range t.writers {
+		s.LeaseAge = max(s.LeaseAge, w.signed.age(t))
+		if s.Sweeps > 0 {
+			s.PruneLag = max(s.PruneLag, w.swept.age(t))
+		}
+	}
+	return s
+}
+
+// wrote counts what a batch did.
+func (c *counters) wrote(batch []*write, reply luascripts.Reply) {
+	at := 0
+	for _, p := range batch {
+		for i, op := range p.ops {
+			switch status := reply.Results[at+i].Status; {
+			case status == luascripts.StatusUpdated && op.Action == luascripts.Update:
+				c.updates.Add(1)
+			case status == luascripts.StatusAdded && op.Action == luascripts.Add:
+				c.joins.Add(1)
+			case status == luascripts.StatusAdded:
+				c.restored.Add(1)
+			}
+		}
+		at += len(p.ops)
+	}
+	c.removed(reply.Events)
+}
+
+// removed counts who left.
+func (c *counters) removed(events []luascripts.RoomEvent) {
+	for _, e := range events {
+		for _, it := range e.Items {
+			if it.Kind == luascripts.Removed {
+				c.leaves[it.Reason].Add(1)
+			}
+		}
+	}
+}
+
+// flushed counts a call that wrote touches.
+func (c *counters) flushed(channels int, err error) {
+	switch {
+	case channels == 0:
+	case err != nil:
+		c.flushErrors.Add(1)
+	default:
+		c.flushes.Add(1)
+		c.touches.Add(uint64(channels))
+	}
+}
+
+// Swept notes that a shard was swept. prune calls it.
+func (t *Tracker) Swept(shard int) {
+	t.stats.sweeps.Add(1)
+	t.writers[shard].swept.note(t, time.Now())
 }

@@ -72,6 +72,9 @@ func (v *view) read(paged bool) bool {
 		first = true
 		close(v.ready)
 	}
+	if !first {
+		v.tracker.stats.resyncs.Add(1)
+	}
 	v.publish(!first)
 	return true
 }

@@ -108,6 +108,7 @@ func (t *Tracker) flushShard(shard int, touched []*entry, unsure map[*entry]bool
 	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
 	defer cancel()
 	missing, err := t.store.Touch(ctx, shard, t.layer.NodeID(), shorts)
+	t.stats.flushed(len(shorts), err)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,8 @@ type writer struct {
 	recovering  atomic.Bool
 
 	away      atomic.Pointer[outage] // nil while the shard answers
+	signed    clock
+	swept     clock
 	healing   atomic.Bool
 	healAgain atomic.Bool
 }
@@ -284,6 +286,7 @@ func (w *writer) refuse(batch []*write, err error) {
 // finish hands out the results, has the changes reported, and undoes what was
 // added or changed for callers who were told that it failed.
 func (w *writer) finish(batch []*write, reply luascripts.Reply) {
+	w.tracker.stats.wrote(batch, reply)
 	for _, e := range reply.Events {
 		for _, c := range w.tracker.singleChanges(e) {
 			w.tracker.changes.post(c)
@@ -353,6 +356,7 @@ func (w *writer) register(lost bool) error {
 		return err
 	}
 	w.incarnation, w.number, w.doubt = incarnation, 0, nil
+	w.tracker.stats.registered.Add(1)
 	w.tracker.log.Warn("node was forgotten, and has registered again", zap.Int("shard", w.shard))
 	w.heal()
 	return nil

@@ -38,8 +38,17 @@ func (s *sweep) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.graces(ctx, now)
+	if err := s.graces(ctx, now); err != nil {
+		return err
+	}
+	if t, ok := s.target.(swept); ok && s.age == 0 {
+		t.Swept(s.shard)
+	}
+	return nil
 }
+
+// swept hears of each shard that was swept: a *presence.Tracker.
+type swept interface{ Swept(shard int) }
 
 // node sweeps the presences of one node.
 func (s *sweep) node(ctx context.Context, row luascripts.NodeRow, now time.Time) error {

@@ -1,0 +1,69 @@
+package luascripts
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The kinds of failures: those of the client, what Redis says first in its
+// error, and the rest.
+var kinds = [...]string{
+	"timeout", "connection",
+	"ask", "busy", "clusterdown", "loading", "masterdown", "misconf", "moved", "noauth", "noperm", "noreplicas",
+	"oom", "readonly", "tryagain", "wrongpass",
+	"other",
+}
+
+// failures counts by kind.
+type failures [len(kinds)]atomic.Uint64
+
+// Failed counts an error that came from Redis, or on the way there. It does not
+// count what scripts say on purpose, nor what the caller has given up.
+func (s *Store) Failed(err error) {
+	kind := kindOf(err)
+	for i, k := range kinds {
+		if k == kind {
+			s.failures[i].Add(1)
+		}
+	}
+}
+
+// Failures returns how often scripts and sends of this process failed, by kind.
+func (s *Store) Failures() map[string]uint64 {
+	all := make(map[string]uint64, len(kinds))
+	for i, k := range kinds {
+		all[k] = s.failures[i].Load()
+	}
+	return all
+}
+
+func kindOf(err error) string {
+	var answer redis.Error
+	var timeout net.Error
+	switch {
+	case err == nil, errors.Is(err, redis.Nil), errors.Is(err, context.Canceled):
+		return ""
+	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &timeout) && timeout.Timeout():
+		return "timeout"
+	case !errors.As(err, &answer):
+		return "connection"
+	}
+	word, _, _ := strings.Cut(answer.Error(), " ")
+	switch word {
+	case "FENCED", "HELD", "SCHEMA", "SHARDS", "TAKEN", "CHANGED", "NOSCRIPT":
+		return "" // what a script of ours says, or what makes the client send it
+	}
+	word = strings.ToLower(word)
+	for _, k := range kinds {
+		if k == word {
+			return k
+		}
+	}
+	return "other"
+}

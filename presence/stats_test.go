@@ -1,0 +1,139 @@
+package presence_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/prune"
+)
+
+func TestStatsCountWhatANodeDid(t *testing.T) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+		ctx := t.Context()
+		a := newNode(t, s, presence.Options{MaxAge: time.Minute, FlushInterval: 10 * time.Millisecond})
+		b := newNode(t, s, presence.Options{})
+		first, second, theirs := a.open(t), a.open(t), b.open(t)
+		a.add(t, "lobby", first, "ann")
+		a.add(t, "attic", first, "ann")
+		a.add(t, "lobby", second, "bob")
+		a.add(t, "lobby", second, "bob")  // nothing new
+		a.add(t, "lobby", second, "carl") // who takes over
+		b.add(t, "lobby", theirs, "dora")
+		if _, err := a.Update(ctx, "lobby", first, []byte("busy")); err != nil {
+			t.Fatal(err)
+		}
+		w, err := a.Watch(ctx, "lobby", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if err := a.Layer.GroupSend(ctx, "lobby", groups.Message{Type: "hello"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Layer.Send(ctx, first, groups.Message{Type: "hello"}); err != nil {
+			t.Fatal(err)
+		}
+		a.Touch(first)
+		if _, err := a.LeaveAll(ctx, second, presence.Disconnected); err != nil {
+			t.Fatal(err)
+		}
+		redistest.Eventually(t, 5*time.Second, func() error {
+			st := a.Stats()
+			got := fmt.Sprintln(st.Layer.Channels, st.Rooms, st.Presences, st.Views,
+				st.Joins, st.Updates, st.Leaves[presence.Switched], st.Leaves[presence.Disconnected],
+				st.Layer.Sent, st.Layer.Delivered, st.Restored, st.Resyncs, st.Layer.Gaps)
+			want := fmt.Sprintln(2, 2, 2, 1, 4, 1, 1, 1, 1, 3, 0, 0, 0)
+			if got != want {
+				return fmt.Errorf("have %swant %s", got, want)
+			}
+			if st.Touches == 0 || st.Flushes == 0 {
+				return errors.New("no flush was counted")
+			}
+			return nil
+		})
+		st := a.Stats()
+		write := st.Scripts["write"]
+		if write.Calls < 5 || write.Total <= 0 || write.Buckets[len(write.Buckets)-1].Calls > write.Calls {
+			t.Errorf("writes: %+v", write)
+		}
+		if st.Scripts["touch"].Calls == 0 || st.Scripts["register"].Calls == 0 {
+			t.Errorf("scripts: %+v", st.Scripts)
+		}
+		for kind, n := range st.RedisErrors {
+			if n != 0 {
+				t.Errorf("%d errors of kind %s", n, kind)
+			}
+		}
+		if b.Stats().Joins != 1 || b.Stats().Layer.Sent != 1 || b.Stats().Layer.Delivered != 1 {
+			t.Errorf("the other node: %+v", b.Stats())
+		}
+	})
+}
+
+func TestStatsTellOfFaults(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		pruner, err := prune.New(n.Tracker, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent := n.open(t)
+		n.add(t, "lobby", silent, "ann")
+		w, err := n.Watch(t.Context(), "lobby", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		redistest.Advance(t, time.Minute+time.Second)
+		if st := n.Stats(); st.Sweeps != 0 || st.PruneLag != 0 || st.LeaseAge > 4*time.Second {
+			t.Errorf("before a sweep: %d sweeps, lag %v, lease %v old", st.Sweeps, st.PruneLag, st.LeaseAge)
+		}
+		if _, err := pruner.Presences(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		redistest.Advance(t, time.Second)
+		st := n.Stats()
+		if st.Leaves[presence.TimedOut] != 1 || st.Evictions != 1 || st.Sweeps != 1 || st.PruneLag != time.Second {
+			t.Errorf("after a prune: %+v", st)
+		}
+
+		n.Touch(silent) // comes again
+		redistest.Advance(t, 10*time.Second)
+		s.Flush()
+		redistest.Advance(t, 30*time.Second)
+		if st := n.Stats(); st.Registered != 1 || st.Restored != 1 || st.Joins != 2 {
+			t.Errorf("after a loss: %d registered, %d restored, %d joins", st.Registered, st.Restored, st.Joins)
+		}
+		s.DropClients()
+		redistest.Advance(t, 10*time.Second)
+		if st := n.Stats(); st.Layer.Gaps == 0 || st.Resyncs == 0 {
+			t.Errorf("after a lost connection: %d gaps, %d resyncs", st.Layer.Gaps, st.Resyncs)
+		}
+		s.Freeze()
+		n.Touch(silent)
+		redistest.Advance(t, 30*time.Second)
+		st = n.Stats()
+		if st.RedisErrors["timeout"] == 0 || st.FlushErrors == 0 || st.LeaseAge < 25*time.Second || st.Health.State != presence.Degraded {
+			t.Errorf("while Redis is frozen: errors %v, %d flushes failed, lease %v old, %v",
+				st.RedisErrors, st.FlushErrors, st.LeaseAge, st.Health)
+		}
+		s.Thaw()
+	})
+}
+
+func TestATouchDoesNotAllocate(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		channel := n.open(t)
+		n.add(t, "lobby", channel, "ann")
+		if allocs := testing.AllocsPerRun(100, func() { n.Touch(channel) }); allocs != 0 {
+			t.Errorf("%v allocations", allocs)
+		}
+	})
+}
+
