@@ -65,8 +65,8 @@ type Change struct {
 	Added   []Presence
 	Removed []Departure
 	Updated []Presence
-	// UsersCame and UsersWent are the users whose first channel came, or whose
-	// last channel went.
+	// UsersCame and UsersWent are the users, or keys, whose first channel came, or
+	// whose last channel went.
 	UsersCame []string
 	UsersWent []string
 	// Bulk marks a change by a prune, or one that stands for several.
@@ -123,11 +123,12 @@ func (r *Reader) singleChanges(e luascripts.RoomEvent) []Change {
 		}
 		c := &changes[len(changes)-1]
 		r.note(c, it)
-		if it.Kind == luascripts.Added && cut(&came, it.Record.User) {
-			c.UsersCame = append(c.UsersCame, it.Record.User)
+		user := cmp.Or(it.Record.Key, it.Record.User)
+		if it.Kind == luascripts.Added && cut(&came, user) {
+			c.UsersCame = append(c.UsersCame, user)
 		}
-		if it.Kind == luascripts.Removed && cut(&went, it.Record.User) {
-			c.UsersWent = append(c.UsersWent, it.Record.User)
+		if it.Kind == luascripts.Removed && cut(&went, user) {
+			c.UsersWent = append(c.UsersWent, user)
 		}
 	}
 	return changes
