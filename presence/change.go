@@ -71,6 +71,9 @@ type Change struct {
 	UsersWent []string
 	// Bulk marks a change by a prune, or one that stands for several.
 	Bulk bool
+	// Restored marks that this node has put back what Redis had lost: nobody has
+	// come, so that UsersCame is empty, and Counts.Healing is true.
+	Restored bool
 }
 
 // Eviction tells that a channel of this node was removed from a room.

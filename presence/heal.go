@@ -184,6 +184,9 @@ func (w *writer) heal() {
 				t.log.Warn("surplus presences not removed", zap.Int("shard", w.shard), zap.Error(err))
 			}
 		}
+		w.mu.lock()
+		w.lost = false
+		w.mu.unlock()
 	})
 }
 

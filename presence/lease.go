@@ -57,7 +57,7 @@ func (w *writer) renew() error {
 		err = w.register(errors.Is(err, luascripts.ErrLost))
 	case err == nil && epoch != w.incarnation.Epoch:
 		t.log.Warn("data was lost, adding presences again", zap.Int("shard", w.shard))
-		w.incarnation.Epoch = epoch
+		w.incarnation.Epoch, w.lost = epoch, true
 		w.heal()
 	}
 	if err == nil {

@@ -136,4 +136,3 @@ func TestATouchDoesNotAllocate(t *testing.T) {
 		}
 	})
 }
-

@@ -206,7 +206,10 @@ func (v *view) snapshot() Snapshot {
 func (v *view) check(redis Counts) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.healing = redis.Healing
+	if v.healing != redis.Healing {
+		v.healing = redis.Healing
+		v.publish(false)
+	}
 	if !v.syncing && v.doubt.confirmed(Revision(v.head.Revision), redis.Revision) {
 		v.resync()
 	}

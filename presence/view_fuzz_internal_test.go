@@ -102,8 +102,8 @@ func FuzzView(f *testing.F) {
 			all := startOf(w)
 			feed := func(e string) {
 				w.view.Event(e)
-				counts.Event(e)
-				all.apply(t, w.take())
+				_ = (*countsListener)(counts).Event(e)
+				all.apply(t, taken(w))
 			}
 			forged := func() (e string, at Revision) {
 				w.view.mu.Lock()
@@ -122,7 +122,7 @@ func FuzzView(f *testing.F) {
 			e, _ = forged()
 			feed(e)                                             // with nothing after it
 			redistest.Advance(t, healed+defaultLease+sweepTime) // a forged member's node is not heard of
-			all.apply(t, w.take())
+			all.apply(t, taken(w))
 
 			want, err := writer.Snapshot(t.Context(), "lobby")
 			if err != nil {

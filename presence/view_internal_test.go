@@ -56,7 +56,7 @@ func TestTheNextDiffAfterAResyncIsMarked(t *testing.T) {
 				w.view.Gap()
 				redistest.Advance(t, time.Second)
 			}
-			if d := w.take(); !d.empty() {
+			if d := taken(w); !d.empty() {
 				t.Fatalf("told of %+v", d)
 			}
 			c, err := n.layer.NewChannel()
@@ -67,7 +67,7 @@ func TestTheNextDiffAfterAResyncIsMarked(t *testing.T) {
 				t.Fatal(err)
 			}
 			redistest.Advance(t, 0)
-			if d := w.take(); len(d.Added) != 1 || d.Resync != resync {
+			if d := taken(w); len(d.Added) != 1 || d.Resync != resync {
 				t.Errorf("diff %d is %+v, want a resync %v", i, d, resync)
 			}
 		}
@@ -112,7 +112,7 @@ func TestAStuckWatcher(t *testing.T) {
 			t.Fatal("the other is not woken")
 		}
 		<-reads.wake
-		d := reads.take()
+		d := taken(reads)
 		same := len(want.Updated) == 1 && d.empty() // the same info again
 		if !same && (len(d.Added) != len(want.Added) || len(d.Removed) != len(want.Removed) || len(d.Updated) != len(want.Updated)) {
 			t.Fatalf("the other was told of %+v", d)
@@ -128,7 +128,7 @@ func TestAStuckWatcher(t *testing.T) {
 			stayed++
 		}
 	}
-	d := stuck.take()
+	d := taken(stuck)
 	if len(d.Removed) != before-stayed || len(d.UsersWent) != before-stayed ||
 		len(d.Added) != len(here)-stayed || len(d.UsersCame) != len(here)-stayed {
 		t.Errorf("%d came, %d went, of %d before and %d now, %d of them both", len(d.Added), len(d.Removed), before, len(here), stayed)

@@ -40,6 +40,7 @@ type Watcher struct {
 	last  time.Time // of the last diff; Next alone uses it
 
 	pending pending // guarded by view.mu
+	healing bool    // as it was told last; the same
 }
 
 // Watch returns a Watcher of a room, which need not exist, once the room was
@@ -68,7 +69,7 @@ func (t *Tracker) Watch(ctx context.Context, room string, opts *WatchOptions) (*
 	defer v.mu.Unlock()
 	w.view = v
 	w.start = v.snapshot()
-	w.pending = newPending(w.start.Counts.Revision)
+	w.pending, w.healing = newPending(w.start.Counts.Revision), w.start.Counts.Healing
 	v.watchers[w] = struct{}{}
 	return w, nil
 }
@@ -77,13 +78,14 @@ func (t *Tracker) Watch(ctx context.Context, room string, opts *WatchOptions) (*
 func (w *Watcher) Start() Snapshot { return w.start }
 
 // Next waits for the next difference to what was told so far. Who calls it
-// seldom gets one diff with the net effect of all that happened.
+// seldom gets one diff with the net effect of all that happened. A diff may tell of
+// nothing but Counts.Healing.
 func (w *Watcher) Next(ctx context.Context) (Diff, error) {
 	if err := sleep(ctx, w.done, w.opts.MinInterval-time.Since(w.last)); err != nil {
 		return Diff{}, err
 	}
 	for {
-		if d := w.take(); !d.empty() {
+		if d, ok := w.take(); ok {
 			w.last = time.Now()
 			return d, nil
 		}
@@ -99,17 +101,20 @@ func (w *Watcher) Next(ctx context.Context) (Diff, error) {
 	}
 }
 
-func (w *Watcher) take() Diff {
+// take returns false where there is nothing to tell.
+func (w *Watcher) take() (Diff, bool) {
 	v := w.view
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.syncing && len(w.pending.presences) == 0 {
-		return Diff{}
+		return Diff{}, false
 	}
 	d := w.pending.diff(v.room, v.members, v.counts())
+	tell := !d.empty() || d.Counts.Healing != w.healing
 	w.pending = newPending(d.Counts.Revision)
-	w.pending.resync = d.Resync && d.empty() // not told yet
-	return d
+	w.pending.resync = d.Resync && !tell
+	w.healing = d.Counts.Healing
+	return d, tell
 }
 
 // Snapshot is the room as this node knows it now, from memory.

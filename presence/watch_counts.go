@@ -39,7 +39,7 @@ func (t *Tracker) WatchCounts(ctx context.Context, room string, opts *WatchOptio
 	if t.ledger.closed.Load() {
 		return nil, opError("watch counts", room, "", ErrClosed)
 	}
-	if w.listening, err = t.layer.Listen(room, w); err != nil {
+	if w.listening, err = t.layer.Listen(room, (*countsListener)(w)); err != nil {
 		return nil, opError("watch counts", room, "", err)
 	}
 	t.views.mu.Lock()
@@ -70,26 +70,36 @@ func (w *CountsWatcher) read(ctx context.Context) error {
 func (w *CountsWatcher) move(c Counts) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c.Revision > w.now.Revision {
+	if c.Revision > w.now.Revision || c.Revision == w.now.Revision && c.Healing != w.now.Healing {
 		w.now = c
 		w.signal()
 	}
 }
 
-// Event implements groups.Listener.
-func (w *CountsWatcher) Event(frame string) error {
+// countsListener is how a CountsWatcher hears of its room.
+type countsListener CountsWatcher
+
+// Event implements groups.Listener. Of a room that was made anew it is not taken
+// over, but read: what it had may be lost, which an event does not tell.
+func (l *countsListener) Event(frame string) error {
+	w := (*CountsWatcher)(l)
 	h, err := luascripts.DecodeEventHeader(frame)
 	if err != nil {
 		return err
 	}
-	c := countsOf(h)
-	c.Healing = w.Counts().Healing // an event does not tell
+	c, now := countsOf(h), w.Counts()
+	if now.Revision != 0 && Revision(h.Birth) > now.Revision {
+		l.Gap()
+		return nil
+	}
+	c.Healing = now.Healing
 	w.move(c)
 	return nil
 }
 
 // Gap implements groups.Listener.
-func (w *CountsWatcher) Gap() {
+func (l *countsListener) Gap() {
+	w := (*CountsWatcher)(l)
 	w.tracker.spawn(func() {
 		ctx, cancel := context.WithTimeout(w.tracker.ctx, writeTimeout)
 		defer cancel()

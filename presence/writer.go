@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
+	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/commit"
 	"github.com/rollcall-go/rollcall/luascripts"
 )
@@ -38,6 +39,7 @@ type writer struct {
 	incarnation luascripts.Incarnation
 	number      int64
 	doubt       []*write
+	lost        bool // Redis has lost data, and this node puts back what it had
 	recovering  atomic.Bool
 
 	away      atomic.Pointer[outage] // nil while the shard answers
@@ -289,6 +291,9 @@ func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 	w.tracker.stats.wrote(batch, reply)
 	for _, e := range reply.Events {
 		for _, c := range w.tracker.singleChanges(e) {
+			if w.restores(batch, c) {
+				c.Restored, c.UsersCame, c.Counts.Healing = true, nil, true
+			}
 			w.tracker.changes.post(c)
 		}
 	}
@@ -309,6 +314,22 @@ func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 	if len(undo) > 0 {
 		w.write([]*write{{ctx: context.Background(), ops: undo, done: make(chan outcome, 1)}})
 	}
+}
+
+// restores tells whether a change has put back what Redis had lost.
+func (w *writer) restores(batch []*write, c Change) bool {
+	if !w.lost || len(c.Added) == 0 {
+		return false
+	}
+	_, short, _ := groups.SplitChannel(c.Added[0].Channel)
+	for _, p := range batch {
+		for _, op := range p.ops {
+			if op.Short == short && op.Room == c.Room {
+				return op.Action == luascripts.Keep
+			}
+		}
+	}
+	return false
 }
 
 // undo returns what brings a presence back to how the ledger has it.
@@ -355,6 +376,7 @@ func (w *writer) register(lost bool) error {
 	if err != nil {
 		return err
 	}
+	w.lost = w.lost || lost || incarnation.Epoch != w.incarnation.Epoch
 	w.incarnation, w.number, w.doubt = incarnation, 0, nil
 	w.tracker.stats.registered.Add(1)
 	w.tracker.log.Warn("node was forgotten, and has registered again", zap.Int("shard", w.shard))
