@@ -27,7 +27,7 @@ const (
 	lease    = 3 * time.Second
 	maxAge   = 20 * time.Second
 	sweep    = 200 * time.Millisecond
-	hold     = maxAge / 5
+	hold     = maxAge / 5 // longer than a lease
 	patience = 60 * time.Second
 	callTime = 2 * time.Second
 	// callBound is when a call has ended on a busy machine.
@@ -38,6 +38,7 @@ const (
 type fleet struct {
 	t     *testing.T
 	s     *redistest.Server
+	times times
 	store *luascripts.Store
 	rooms []string // one of each shard, by shard
 	nodes []*node
@@ -51,9 +52,16 @@ type fleet struct {
 	slow   time.Duration // the longest call in a strict shard
 }
 
+type times struct{ lease, maxAge time.Duration }
+
 func newFleet(t *testing.T, s *redistest.Server, nodes int) *fleet {
 	t.Helper()
-	f := &fleet{t: t, s: s, here: map[string]map[string]string{}, strict: map[int]bool{}, errors: map[int]int{}, calls: map[int]int{}}
+	return newFleetWith(t, s, nodes, times{lease, maxAge})
+}
+
+func newFleetWith(t *testing.T, s *redistest.Server, nodes int, of times) *fleet {
+	t.Helper()
+	f := &fleet{t: t, s: s, times: of, here: map[string]map[string]string{}, strict: map[int]bool{}, errors: map[int]int{}, calls: map[int]int{}}
 	for range nodes {
 		f.nodes = append(f.nodes, f.start())
 	}
@@ -95,7 +103,7 @@ func (f *fleet) start() *node {
 	if n.layer, err = groups.New(n.ctx, n.client, &groups.Options{Linger: time.Second, Overflow: groups.DropOldest}); err != nil {
 		f.t.Fatal(err)
 	}
-	n.tracker, err = presence.New(n.ctx, n.layer, &presence.Options{Lease: lease, MaxAge: maxAge, FlushInterval: time.Second})
+	n.tracker, err = presence.New(n.ctx, n.layer, &presence.Options{Lease: f.times.lease, MaxAge: f.times.maxAge})
 	if err != nil {
 		_ = n.layer.Close(n.ctx)
 		f.t.Fatal(err)
@@ -266,11 +274,12 @@ func (f *fleet) agreed() {
 }
 
 // healed is called when a fault is over, and nobody comes or goes any more: all is
-// right, and stays so for longer than a hold.
+// right, and stays so for longer than a hold. Then the fleet ends.
 func (f *fleet) healed() {
 	f.t.Helper()
 	start := time.Now()
 	f.agreed()
+	redistest.Eventually(f.t, patience, f.ready)
 	took := time.Since(start)
 	for until := time.Now().Add(hold + 2*sweep); time.Now().Before(until); lasts(sweep) {
 		if err := f.agree(); err != nil {
@@ -280,6 +289,9 @@ func (f *fleet) healed() {
 	}
 	f.delivered()
 	f.check()
+	for _, n := range f.nodes {
+		n.close()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, text := range f.wrong {

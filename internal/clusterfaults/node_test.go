@@ -33,9 +33,17 @@ type node struct {
 	told map[string]map[string]string // by room: what the diffs add up to
 }
 
+// close is called before the servers are closed that came after the node.
 func (n *node) close() {
+	if n.ctx.Err() != nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	n.people.Range(func(_, p any) bool {
+		n.fleet.goes(p.(*person))
+		return true
+	})
 	n.end()
 	if err := errors.Join(n.tracker.Close(ctx), n.layer.Close(ctx)); err != nil {
 		n.fleet.t.Error("close:", err)
@@ -158,13 +166,17 @@ func (f *fleet) came(room, channel, user string) {
 	f.here[room][channel] = user
 }
 
+func (f *fleet) goes(p *person) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, room := range p.rooms {
+		delete(f.here[room], p.channel.Name())
+	}
+}
+
 // leave disconnects somebody. What fails is tried again in the background.
 func (n *node) leave(p *person) {
-	n.fleet.mu.Lock()
-	for _, room := range p.rooms {
-		delete(n.fleet.here[room], p.channel.Name())
-	}
-	n.fleet.mu.Unlock()
+	n.fleet.goes(p)
 	_ = n.call("leave", p.rooms[0], func(ctx context.Context) error {
 		_, err := n.tracker.LeaveAll(ctx, p.channel.Name(), presence.Disconnected)
 		return err
@@ -180,7 +192,7 @@ func (n *node) touching() {
 			n.tracker.Touch(channel.(string))
 			return true
 		})
-		n.pause(n.ctx, time.Second)
+		n.pause(n.ctx, n.fleet.times.maxAge/20)
 	}
 }
 

@@ -43,3 +43,17 @@ func TestASlotStandsHalfWay(t *testing.T) {
 	end()
 	f.healed()
 }
+
+// A fourth master takes its share of the slots.
+func TestAClusterGrows(t *testing.T) {
+	s := redistest.Cluster(t)
+	f := newFleet(t, s, 3)
+	calm := f.load()
+	i := s.AddMaster()
+	s.Rebalance()
+	calm()
+	if len(f.on(i)) < 3 {
+		t.Errorf("it has the shards %v", f.on(i))
+	}
+	f.healed()
+}
