@@ -58,7 +58,7 @@ func (n *node) call(what string, f func(ctx context.Context) error) error {
 
 // join connects somebody. It tries for a time, as a client that comes again does.
 func (n *node) join(j joining) (string, error) {
-	for until := time.Now().Add(j.Try); ; time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(j.Try); ; last(rand.N(time.Second)) {
 		name, err := n.joinOnce(j)
 		if err == nil || time.Now().After(until) {
 			return name, err
@@ -233,7 +233,6 @@ func (n *node) crowd(c crowd) error {
 		for _, channel := range here {
 			work.Go(func() { note(n.leave(leaving{channel, c.Grace})) })
 		}
-		work.Wait()
 	}
 	for i := range c.Join {
 		work.Go(func() {

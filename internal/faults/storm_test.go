@@ -1,0 +1,97 @@
+package faults_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+)
+
+var stormRows = []row{
+	{"23", "all connections come again", reconnectStorm},
+}
+
+// All connections drop at once, and their users come again on another node, in
+// their grace: nobody hears that one of them went. Once more while Redis is
+// restarted.
+func reconnectStorm(t *testing.T, number string) {
+	const each = stormy / 4
+	f := newFleet(t, redistest.Real(t), number, setup{nodes: 4})
+	f.all(func(i int) crowd { return crowd{Join: each, Prefix: fmt.Sprint("home", i, "-"), Rooms: rooms, Try: patience} })
+	f.agreed(time.Now(), patience, "")
+	for turn, c := range []struct {
+		what   string
+		during func()
+	}{
+		{"dropped", func() {}},
+		{"Redis restarts", func() {
+			f.s.Stop()
+			last(outage)
+			f.s.Start()
+		}},
+	} {
+		start := time.Now()
+		var storm sync.WaitGroup
+		storm.Go(func() {
+			f.all(func(i int) crowd {
+				home := (i + 1 + turn) % 4
+				return crowd{Leave: true, Grace: grace, Join: each, Prefix: fmt.Sprint("home", home, "-"), Rooms: rooms, Try: patience}
+			})
+		})
+		c.during()
+		storm.Wait()
+		f.within(c.what+", all back", start, grace)
+		f.healed(time.Now(), grace+back+slack, c.what+", graces over")
+		for _, user := range f.wentSince(start) {
+			if strings.HasPrefix(user, "home") {
+				t.Errorf("row %s %s: told that %s went", number, c.what, user)
+			}
+		}
+	}
+	if peak := f.clients(); peak > 4*(pool+3) {
+		t.Errorf("row %s: %d connections to Redis", number, peak)
+	}
+	f.finish()
+}
+
+// grace is longer than a storm takes.
+const grace = 10 * time.Second
+
+// all has the nodes do something with a crowd of their own, together.
+func (f *fleet) all(crowdOf func(i int) crowd) {
+	f.t.Helper()
+	var work sync.WaitGroup
+	for i, m := range f.nodes {
+		work.Go(func() {
+			if _, err := try[int](f, m, "crowd", crowdOf(i)); err != nil {
+				f.t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+}
+
+// wentSince are the users of whom watchers and handlers were told that they went.
+func (f *fleet) wentSince(since time.Time) (users []string) {
+	for _, m := range f.nodes {
+		for _, e := range redistest.Events[event](m.Proc) {
+			if e.At >= since.UnixMicro() {
+				users = append(users, e.UserWent...)
+			}
+		}
+	}
+	return users
+}
+
+// clients is how many connections Redis has.
+func (f *fleet) clients() int {
+	f.t.Helper()
+	info, err := f.client.Info(f.t.Context(), "clients").Result()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return statistic(info, "connected_clients")
+}
