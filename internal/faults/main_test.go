@@ -19,7 +19,7 @@ type row struct {
 // all was right.
 func TestFaults(t *testing.T) {
 	redistest.RequireProgram(t, "redis-server", "valkey-server")
-	for _, r := range slices.Concat(nodeRows, redisRows, connectionRows, failoverRows, stormRows) {
+	for _, r := range slices.Concat(nodeRows, redisRows, connectionRows, failoverRows, stormRows, randomRows) {
 		t.Run(r.number+" "+r.what, func(t *testing.T) { r.run(t, r.number) })
 	}
 }

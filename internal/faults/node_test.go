@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -83,6 +84,8 @@ type node struct {
 	watched map[string]*presence.Watcher
 	longest time.Duration
 	slowest string
+
+	stood atomic.Int64 // ns in which this process stood still
 }
 
 func (n *node) emit(e event) {
@@ -207,9 +210,11 @@ func (n *node) changed(_ context.Context, c presence.Change) {
 // for lost: it signs its lease three times in the time of one.
 const stall = lease / 2
 
+const tick = stall / 20 // of who looks for that
+
 // watchClock tells of times in which the machine did not let this process run.
 func (n *node) watchClock() {
-	ticker := time.NewTicker(stall / 20)
+	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for last := time.Now(); ; last = time.Now() {
 		select {
@@ -217,7 +222,11 @@ func (n *node) watchClock() {
 		case <-n.ctx.Done():
 			return
 		}
-		if took := time.Since(last); took > stall {
+		took := time.Since(last)
+		if took > 2*tick {
+			n.stood.Add(int64(took))
+		}
+		if took > stall {
 			n.emit(event{Kind: "stalled", Revision: took.Microseconds()})
 		}
 	}

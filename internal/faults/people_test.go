@@ -39,9 +39,13 @@ type leaving struct {
 func (n *node) call(what string, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
-	start := time.Now()
+	start, stood := time.Now(), n.stood.Load()
 	err := f(ctx)
 	took := time.Since(start)
+	if took > callBound { // unless the process stood still meanwhile
+		last(2 * tick)
+		took -= time.Duration(n.stood.Load() - stood)
+	}
 	n.mu.Lock()
 	if took > n.longest {
 		n.longest, n.slowest = took, what

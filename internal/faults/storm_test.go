@@ -20,7 +20,9 @@ var stormRows = []row{
 func reconnectStorm(t *testing.T, number string) {
 	const each = stormy / 4
 	f := newFleet(t, redistest.Real(t), number, setup{nodes: 4})
-	f.all(func(i int) crowd { return crowd{Join: each, Prefix: fmt.Sprint("home", i, "-"), Rooms: rooms, Try: patience} })
+	f.all(func(i int) crowd {
+		return crowd{Join: each, Prefix: fmt.Sprint("home", i, "-"), Rooms: rooms, Try: patience}
+	})
 	f.agreed(time.Now(), patience, "")
 	for turn, c := range []struct {
 		what   string
