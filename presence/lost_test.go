@@ -3,12 +3,12 @@ package presence_test
 import (
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/presencetest"
 )
 
 // A failover has lost all but the first of a node's presences, and other nodes
@@ -40,22 +40,15 @@ func TestAllAreConfirmedAfterLostWrites(t *testing.T) {
 
 // An eviction takes the users of a room, whom only the members' records tell of.
 func TestCountsOfAnEvictedKeyAreMended(t *testing.T) {
-	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
-		n, client := newNode(t, s, presence.Options{}), s.NewClient(t)
-		c := n.open(t)
-		n.add(t, "lobby", c, "ana")
-		n.add(t, "lobby", n.open(t), "ben")
-		n.add(t, "garden", c, "ana")
-		if err := client.Del(t.Context(), n.Store().RoomUsers("lobby")).Err(); err != nil {
+	presencetest.Run(t, 1, nil, func(t *testing.T, fleet *presencetest.Fleet) {
+		n := fleet.Node(0).Tracker
+		ana := fleet.Node(0).Connect(presence.Member{User: "ana"}, "lobby", "garden")
+		fleet.Node(0).Connect(presence.Member{User: "ben"}, "lobby")
+		if err := n.Store().Client().Del(t.Context(), n.Store().RoomUsers("lobby")).Err(); err != nil {
 			t.Fatal(err)
 		}
-		for range int(5 * n.MaxAge() / time.Second) {
-			time.Sleep(time.Second)
-			n.Touch(c)
-		}
-		if _, err := n.LeaveAll(t.Context(), c, presence.Left); err != nil {
-			t.Fatal(err)
-		}
+		fleet.Advance(5 * n.MaxAge())
+		ana.Disconnect(0)
 		counts, err := n.Counts(t.Context(), "lobby")
 		if err != nil || counts.Users != 1 {
 			t.Errorf("%+v, %v", counts, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
-	"github.com/rollcall-go/rollcall/prune"
+	"github.com/rollcall-go/rollcall/presence/presencetest"
 )
 
 func TestStatsCountWhatANodeDid(t *testing.T) {
@@ -76,53 +76,41 @@ func TestStatsCountWhatANodeDid(t *testing.T) {
 }
 
 func TestStatsTellOfFaults(t *testing.T) {
-	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
-		n := newNode(t, s, presence.Options{})
-		pruner, err := prune.New(n.Tracker, nil)
-		if err != nil {
-			t.Fatal(err)
+	presencetest.Run(t, 1, nil, func(t *testing.T, fleet *presencetest.Fleet) {
+		n := fleet.Node(0)
+		if st := n.Tracker.Stats(); st.Sweeps != 0 || st.PruneLag != 0 {
+			t.Errorf("before a sweep: %d sweeps, lag %v", st.Sweeps, st.PruneLag)
 		}
-		silent := n.open(t)
-		n.add(t, "lobby", silent, "ann")
-		w, err := n.Watch(t.Context(), "lobby", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.Close()
-		redistest.Advance(t, time.Minute+time.Second)
-		if st := n.Stats(); st.Sweeps != 0 || st.PruneLag != 0 || st.LeaseAge > 4*time.Second {
-			t.Errorf("before a sweep: %d sweeps, lag %v, lease %v old", st.Sweeps, st.PruneLag, st.LeaseAge)
-		}
-		if _, err := pruner.Presences(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		redistest.Advance(t, time.Second)
-		st := n.Stats()
-		if st.Leaves[presence.TimedOut] != 1 || st.Evictions != 1 || st.Sweeps != 1 || st.PruneLag != time.Second {
+		silent := n.Connect(presence.Member{User: "ann"}, "lobby")
+		silent.Silence()
+		defer watch(t, n.Tracker, "lobby", nil).Close()
+		fleet.AwaitUsers("lobby")
+		st := n.Tracker.Stats()
+		if st.Leaves[presence.TimedOut] != 1 || st.Evictions != 1 || st.Sweeps < 10 || st.PruneLag > 5*time.Second || st.LeaseAge > 4*time.Second {
 			t.Errorf("after a prune: %+v", st)
 		}
 
-		n.Touch(silent) // comes again
-		redistest.Advance(t, 10*time.Second)
-		s.Flush()
-		redistest.Advance(t, 30*time.Second)
-		if st := n.Stats(); st.Registered != 1 || st.Restored != 1 || st.Joins != 2 {
+		n.Tracker.Touch(silent.Name()) // comes again
+		fleet.AwaitUsers("lobby", "ann")
+		fleet.Flush()
+		fleet.AwaitUsers("lobby", "ann")
+		if st := n.Tracker.Stats(); st.Registered != 1 || st.Restored != 1 || st.Joins != 2 {
 			t.Errorf("after a loss: %d registered, %d restored, %d joins", st.Registered, st.Restored, st.Joins)
 		}
-		s.DropClients()
-		redistest.Advance(t, 10*time.Second)
-		if st := n.Stats(); st.Layer.Gaps == 0 || st.Resyncs == 0 {
+		fleet.DropConnections()
+		fleet.Advance(10 * time.Second)
+		if st := n.Tracker.Stats(); st.Layer.Gaps == 0 || st.Resyncs == 0 {
 			t.Errorf("after a lost connection: %d gaps, %d resyncs", st.Layer.Gaps, st.Resyncs)
 		}
-		s.Freeze()
-		n.Touch(silent)
-		redistest.Advance(t, 30*time.Second)
-		st = n.Stats()
-		if st.RedisErrors["timeout"] == 0 || st.FlushErrors == 0 || st.LeaseAge < 25*time.Second || st.Health.State != presence.Degraded {
-			t.Errorf("while Redis is frozen: errors %v, %d flushes failed, lease %v old, %v",
-				st.RedisErrors, st.FlushErrors, st.LeaseAge, st.Health)
+		fleet.FreezeRedis()
+		n.Tracker.Touch(silent.Name())
+		fleet.Advance(30 * time.Second)
+		st = n.Tracker.Stats()
+		if st.RedisErrors["timeout"] == 0 || st.LeaseAge < 25*time.Second ||
+			st.PruneLag < 25*time.Second || st.Health.State != presence.Degraded {
+			t.Errorf("while Redis is frozen: errors %v, lease %v old, lag %v, %v",
+				st.RedisErrors, st.LeaseAge, st.PruneLag, st.Health)
 		}
-		s.Thaw()
 	})
 }
 

@@ -10,9 +10,14 @@ import (
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/presencetest"
 )
 
-func watch(t *testing.T, n *node, room string, opts *presence.WatchOptions) *presence.Watcher {
+type watched interface {
+	Watch(ctx context.Context, room string, opts *presence.WatchOptions) (*presence.Watcher, error)
+}
+
+func watch(t *testing.T, n watched, room string, opts *presence.WatchOptions) *presence.Watcher {
 	t.Helper()
 	w, err := n.Watch(t.Context(), room, opts)
 	if err != nil {
@@ -168,9 +173,9 @@ func TestAWatcherHealsWhatItMissed(t *testing.T) {
 
 // A resync that has missed nothing makes no diff of its own, and marks the next.
 func TestAResyncIsTold(t *testing.T) {
-	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
-		n := newNode(t, s, presence.Options{})
-		w := watch(t, n, "lobby", nil)
+	presencetest.Run(t, 1, nil, func(t *testing.T, fleet *presencetest.Fleet) {
+		n := fleet.Node(0)
+		w := watch(t, n.Tracker, "lobby", nil)
 		told := make(chan presence.Diff)
 		go func() {
 			defer close(told)
@@ -184,10 +189,10 @@ func TestAResyncIsTold(t *testing.T) {
 		}()
 		for _, want := range []bool{false, true, false} {
 			if want {
-				s.DropClients()
-				redistest.Advance(t, 10*time.Second)
+				fleet.DropConnections()
+				fleet.Advance(10 * time.Second)
 			}
-			n.add(t, "lobby", n.open(t), "ana")
+			n.Connect(presence.Member{User: "ana"}, "lobby")
 			if d := <-told; d.Resync != want || len(d.Added) != 1 {
 				t.Errorf("resync %t, want %t: %+v", d.Resync, want, d)
 			}
@@ -198,14 +203,14 @@ func TestAResyncIsTold(t *testing.T) {
 }
 
 func TestMinInterval(t *testing.T) {
-	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
-		n := newNode(t, s, presence.Options{})
-		w := watch(t, n, "lobby", &presence.WatchOptions{MinInterval: time.Second})
-		n.add(t, "lobby", n.open(t), "ana")
+	presencetest.Run(t, 1, nil, func(t *testing.T, fleet *presencetest.Fleet) {
+		n := fleet.Node(0)
+		w := watch(t, n.Tracker, "lobby", &presence.WatchOptions{MinInterval: time.Second})
+		n.Connect(presence.Member{User: "ana"}, "lobby")
 		next(t, w)
 		told := time.Now()
 		for range 100 {
-			n.add(t, "lobby", n.open(t), "")
+			n.Connect(presence.Member{}, "lobby")
 		}
 		d := next(t, w)
 		if since := time.Since(told); since < time.Second || len(d.Added) != 100 {

@@ -1,0 +1,94 @@
+package presencetest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// Conn stands for one connection to a node. It is touched, as if its peer spoke,
+// until it is silenced or ends.
+type Conn struct {
+	*groups.Channel
+
+	node   *Node
+	silent context.CancelFunc
+	once   sync.Once
+}
+
+// Connect opens a connection to the node and adds it to some rooms.
+func (n *Node) Connect(m presence.Member, rooms ...string) *Conn {
+	n.fleet.t.Helper()
+	channel, err := n.Layer.NewChannel()
+	if err != nil {
+		n.fleet.t.Fatal(err)
+	}
+	c := &Conn{Channel: channel, node: n}
+	ctx, cancel := context.WithCancel(n.ctx)
+	c.silent = cancel
+	n.work.Go(func() { c.speak(ctx) })
+	for _, room := range rooms {
+		c.Join(room, m)
+	}
+	return c
+}
+
+func (c *Conn) speak(ctx context.Context) {
+	ticker := time.NewTicker(c.node.Tracker.MaxAge() / 4)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			c.node.Tracker.Touch(c.Name())
+		case <-c.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Join adds the connection to a room.
+func (c *Conn) Join(room string, m presence.Member) presence.Presence {
+	c.node.fleet.t.Helper()
+	p, _, err := c.node.Tracker.Add(c.node.ctx, room, c.Name(), m)
+	if err != nil {
+		c.node.fleet.t.Fatal(err)
+	}
+	return p
+}
+
+// Silence has the peer say nothing any more, though the connection stays open.
+func (c *Conn) Silence() { c.silent() }
+
+// Disconnect ends the connection, which leaves all its rooms: after a grace, if it
+// is not 0.
+func (c *Conn) Disconnect(grace time.Duration) {
+	c.node.fleet.t.Helper()
+	c.once.Do(func() {
+		c.silent()
+		_, err := c.node.Tracker.LeaveAllAfter(c.node.ctx, c.Name(), presence.Disconnected, grace)
+		if err != nil {
+			c.node.fleet.t.Error(err)
+		}
+		_ = c.Close()
+	})
+}
+
+// Messages returns what the connection was sent, and was not returned before, once
+// all that is under way has arrived.
+func (c *Conn) Messages() []groups.Message {
+	c.node.fleet.t.Helper()
+	c.node.fleet.Advance(0)
+	var messages []groups.Message
+	for {
+		m, ok := c.TryReceive()
+		if !ok {
+			return messages
+		}
+		messages = append(messages, m)
+	}
+}
