@@ -78,7 +78,8 @@ func (p *publisher) flush(batch []*outgoing) {
 		}
 	}
 	if pipe.Len() > 0 {
-		_, _ = pipe.Exec(ctx) // each reply has its own error
+		_, err := pipe.Exec(ctx) // each reply has its own error, too
+		p.store.Reconsider(err)
 	}
 	for i, o := range batch {
 		if replies[i] == nil {

@@ -1,6 +1,11 @@
 package luascripts
 
-import "github.com/redis/go-redis/v9"
+import (
+	"context"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+)
 
 // Passing tells whether a cluster has refused a command for a moment, without
 // running any of it: the slot is on its way to another master, or has none. The
@@ -12,4 +17,19 @@ func Passing(err error) bool {
 	_, moved := redis.IsMovedError(err)
 	_, ask := redis.IsAskError(err)
 	return moved || ask || redis.IsTryAgainError(err) || redis.IsClusterDownError(err)
+}
+
+// Reconsider has the client of a cluster ask who serves what, without waiting for
+// it, where an error shows that this may have changed: a master does not answer,
+// or is cut off from the others. The client does so by itself where it is told
+// MOVED, and else every ten seconds only.
+func (s *Store) Reconsider(err error) {
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok || err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	var answer redis.Error
+	if !errors.As(err, &answer) || redis.IsClusterDownError(err) {
+		cluster.ReloadState(context.Background())
+	}
 }

@@ -100,12 +100,14 @@ func newScripts() scripts {
 	return all
 }
 
-// measured runs a script, and counts how long that took and whether it failed.
+// measured runs a script, counts how long that took and whether it failed, and
+// has a cluster client look again where that may be why.
 func (s *Store) measured(sc script, run func() *redis.Cmd) *redis.Cmd {
 	start := time.Now()
 	cmd := run()
 	s.scripts.meters[sc.name].note(time.Since(start))
 	s.Failed(cmd.Err())
+	s.Reconsider(cmd.Err())
 	return cmd
 }
 
