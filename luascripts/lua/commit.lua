@@ -16,6 +16,18 @@ local function enlist_room()
   end
 end
 
+-- advance gives the room its next revision, has the header and the registries say
+-- so, and returns the line with which the event begins.
+local function advance()
+  enlist_room()
+  local previous, next_one = revision, revision + 1
+  revision = text(next_one < now_us and now_us or next_one)
+  local counts = ' ' .. (exists and birth or revision) .. ' ' ..
+    text(presences) .. ' ' .. text(users) .. ' ' .. text(anonymous)
+  puts[2] = revision .. counts
+  return revision .. ' ' .. previous .. counts .. '\n'
+end
+
 -- commit_room returns the event and the line with which it begins, or nothing
 -- where nothing changed. Where users are to be remembered after they went, keep
 -- says for how long (ms).
@@ -24,15 +36,9 @@ local function commit_room(publish, keep)
   if n_items == 1 then return end
   count_users()
   if went.n > 0 and keep > 0 then remember(keep) end
-  enlist_room()
-  local previous, next_one = revision, revision + 1
-  revision = text(next_one < now_us and now_us or next_one)
-  local counts = ' ' .. (exists and birth or revision) .. ' ' ..
-    text(presences) .. ' ' .. text(users) .. ' ' .. text(anonymous)
-  puts[2] = revision .. counts
+  local line = advance()
   run('HDEL', room_key, drops, n_drops)
   run('HSET', room_key, puts, n_puts)
-  local line = revision .. ' ' .. previous .. counts .. '\n'
   items[1] = '\1C' .. line
   for i = 1, n_turns do items[n_items + i] = turns[i] end
   local event = table.concat(items, '', 1, n_items + n_turns)

@@ -1,27 +1,32 @@
 -- index: which rooms each channel of a node is in, and when it was last seen.
 -- An index entry is its rooms, each as its length (1 byte) and its name.
 
--- moves holds of each channel when it was seen, if it enters any room; whether it
--- is fresh, as an add was among what it did; and then the name of each room, and
--- whether it enters or leaves.
-local moves, moved = {}, list()
+-- What moves, in the order in which it came: the channel, the name of the room
+-- that it enters or leaves, when it was seen, if it enters any, and whether it is
+-- fresh, as an add was among what it did. A channel that moves more than once has
+-- a list of names, and of whether it enters, for the index to be edited by.
+local moved, n_moved, place = {}, 0, {}
+local move_name, move_enters, move_seen, move_fresh, moves = {}, {}, {}, {}, {}
 
 local function note(channel, name, enters, seen, fresh)
-  local own = moves[channel]
-  if not own then
-    moves[channel] = {seen, fresh, name, enters}
-    push(moved, channel)
+  local i = place[channel]
+  if not i then
+    i = n_moved + 1
+    n_moved = i
+    place[channel], moved[i] = i, channel
+    move_name[i], move_enters[i], move_seen[i], move_fresh[i] = name, enters, seen, fresh
     return
   end
-  own[1], own[2] = seen or own[1], fresh or own[2]
-  own[#own + 1] = name
-  own[#own + 1] = enters
+  moves[i] = moves[i] or {move_name[i], move_enters[i]}
+  local n = #moves[i]
+  moves[i][n + 1], moves[i][n + 2] = name, enters
+  move_seen[i], move_fresh[i] = seen or move_seen[i], fresh or move_fresh[i]
 end
 
--- edit returns an entry after all moves of a channel.
-local function edit(entry, own)
+-- edit returns an entry after several moves.
+local function edit(entry, list_of)
   local leaves, have, kept, i = {}, {}, list(), 1
-  for m = 3, #own, 2 do leaves[own[m]] = not own[m + 1] end
+  for m = 1, #list_of, 2 do leaves[list_of[m]] = not list_of[m + 1] end
   while i <= #entry do
     local stop = i + string.byte(entry, i)
     local name = string.sub(entry, i, stop)
@@ -29,19 +34,19 @@ local function edit(entry, own)
     have[name] = true
     i = stop + 1
   end
-  for m = 3, #own, 2 do
-    if own[m + 1] and not have[own[m]] then push(kept, own[m]) end
+  for m = 1, #list_of, 2 do
+    if list_of[m + 1] and not have[list_of[m]] then push(kept, list_of[m]) end
   end
   return table.concat(kept, '', 1, kept.n)
 end
 
--- entry_after is edit, where the usual moves take no tables.
-local function entry_after(entry, own)
-  if #own > 4 then return edit(entry, own) end
-  local name, enters = own[3], own[4]
+-- edited returns an entry after the moves of the channel in a place.
+local function edited(entry, i)
+  local name, enters = move_name[i], move_enters[i]
+  if moves[i] then return edit(entry, moves[i]) end
   if enters and not string.find(entry, name, 1, true) then return entry .. name end
   if entry == name then return enters and entry or '' end
-  return edit(entry, own)
+  return edit(entry, {name, enters})
 end
 
 -- commit_index writes the entries of n channels; those that joined were seen
@@ -50,21 +55,21 @@ local function commit_index(presences_key, index_key, channels, n)
   if n == 0 then return end
   local entries = call('HMGET', index_key, unpack(channels, 1, n))
   local set, n_set, seen, n_seen, again, gone = {}, 0, {}, 0, list(), list()
-  for i = 1, n do
-    local channel, entry = channels[i], entries[i] or ''
-    local own = moves[channel]
-    local after = own and entry_after(entry, own) or entry
+  for c = 1, n do
+    local channel, entry = channels[c], entries[c] or ''
+    local i = place[channel]
+    local after = i and edited(entry, i) or entry
     if after == '' then
       push(gone, channel)
     elseif after ~= entry then
       set[n_set + 1], set[n_set + 2] = channel, after
       n_set = n_set + 2
     end
-    if own and own[2] then
-      seen[n_seen + 1], seen[n_seen + 2] = own[1], channel
+    if i and move_fresh[i] then
+      seen[n_seen + 1], seen[n_seen + 2] = move_seen[i], channel
       n_seen = n_seen + 2
-    elseif own and own[1] then
-      push(again, own[1], channel)
+    elseif i and move_seen[i] then
+      push(again, move_seen[i], channel)
     end
   end
   run('HSET', index_key, set, n_set)

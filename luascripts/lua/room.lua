@@ -41,5 +41,6 @@ local function open_room(header, name, key, users_of, seen_of)
   presences, users, anonymous = presences + 0, users + 0, anonymous + 0
   before = presences
   for i = 1, n_touched do delta[touched[i]] = nil end
-  n_puts, n_drops, n_items, n_touched, n_turns, marks.n = 2, 0, 1, 0, 0, 0
+  n_puts, n_drops, n_items, n_touched, n_turns = 2, 0, 1, 0, 0
+  marks.n = 0
 end

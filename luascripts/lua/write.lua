@@ -31,39 +31,55 @@ local publish, keep, stride = ARGV[4], tonumber(ARGV[5]), ARGV[5] == '0' and 2 o
 local first, seen = 6 + ARGV[6] * 2, {}
 for i = 7, first, 2 do seen[ARGV[i]] = string.format('%.0f', math.floor(now_us / 1000 - ARGV[i + 1])) end
 
-local at, olds = first, list()
-for k = 7, #KEYS, stride do
-  local n = #ARGV[at + 2]
-  push(olds, read_room(KEYS[k], KEYS[k + 1], unpack(ARGV, at + 3, at + 2 + n)))
+local at, olds, n_rooms = first, {}, (#KEYS - 6) / stride
+for r = 1, n_rooms do
+  local k, n = 7 + (r - 1) * stride, #ARGV[at + 2]
+  olds[r] = read_room(KEYS[k], KEYS[k + 1], unpack(ARGV, at + 3, at + 2 + n))
   at = at + 2 + n * 2
 end
 clear_strays()
 
-local at, skip = first, #ARGV[1] + 2
-local replies, n_replies = {now_ms, ' '}, 2
-for r = 1, olds.n do
-  local k, old, name, letters = 7 + (r - 1) * stride, olds[r], ARGV[at + 1], ARGV[at + 2]
-  open_room(old[1], name, KEYS[k], KEYS[k + 1], KEYS[k + 2])
-  at = at + 2
-  for i = 1, #letters do
-    local letter, channel = string.sub(letters, i, i), ARGV[at + i]
-    local told = apply[letter](channel, ARGV[at + #letters + i], old[i + 1])
-    replies[n_replies + i] = told
-    if letter == 'a' or letter == 'k' or letter == 'c' and told ~= '.' then
-      note(string.sub(channel, skip), name, true, seen[channel] or now_ms, letter == 'a')
-    elseif letter ~= 'u' then
-      note(string.sub(channel, skip), name, false, false, false)
-    end
+local skip = #ARGV[1] + 2
+local function noted(letter, channel, told)
+  if letter == 'a' or letter == 'k' or letter == 'c' and told ~= '.' then
+    note(string.sub(channel, skip), room_name, true, seen[channel] or now_ms, letter == 'a')
+  elseif letter ~= 'u' then
+    note(string.sub(channel, skip), room_name, false, false, false)
   end
-  at, n_replies = at + #letters * 2, n_replies + #letters
-  local event, line = commit_room(publish, keep)
-  for i = 1, n_turns do replies[n_replies + i] = turns[i] end
-  n_replies = n_replies + n_turns + 1
-  replies[n_replies] = line or revision .. '\n'
+end
+
+local at, replies, n = first, {now_ms, ' '}, 2
+for r = 1, n_rooms do
+  local k, old, letters = 7 + (r - 1) * stride, olds[r], ARGV[at + 2]
+  open_room(old[1], ARGV[at + 1], KEYS[k], KEYS[k + 1], KEYS[k + 2])
+  at = at + 2
+  if is_single(letters, old[2], keep) then
+    local channel, data = ARGV[at + 1], ARGV[at + 2]
+    noted(letters, channel)
+    if letters == 'a' then
+      replies[n + 1], replies[n + 2], replies[n + 3] = enter_single(channel, data, publish)
+    else
+      replies[n + 1], replies[n + 2], replies[n + 3] = leave_single(channel, data, old[2], publish)
+    end
+    n = n + 3
+  else
+    for i = 1, #letters do
+      local letter, channel = string.sub(letters, i, i), ARGV[at + i]
+      local told = apply[letter](channel, ARGV[at + #letters + i], old[i + 1])
+      replies[n + i] = told
+      noted(letter, channel, told)
+    end
+    local event, line = commit_room(publish, keep)
+    n = n + #letters
+    for i = 1, n_turns do replies[n + i] = turns[i] end
+    n = n + n_turns + 1
+    replies[n] = line or revision .. '\n'
+  end
+  at = at + #letters * 2
 end
 commit_rooms(KEYS[4], KEYS[5], KEYS[6])
-commit_index(KEYS[2], KEYS[3], moved, moved.n)
+commit_index(KEYS[2], KEYS[3], moved, n_moved)
 
-local reply = table.concat(replies, '', 1, n_replies)
+local reply = table.concat(replies, '', 1, n)
 call('HSET', KEYS[1], 'number', ARGV[3], 'reply', reply)
 return reply
