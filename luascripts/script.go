@@ -66,28 +66,28 @@ type scripts struct {
 
 func newScripts() scripts {
 	with := func(parts ...string) []string {
-		return append([]string{"list", "record", "room", "users", "change", "commit"}, parts...)
+		return append([]string{"list", "time", "record", "room", "users", "change", "commit"}, parts...)
 	}
 	write := with("single", "index", "add", "keep", "confirm", "update", "grace", "remove", "write")
 	all := scripts{
 		write:    newScript("", write...),
 		free:     newScript(allowOOM, write...),
-		touch:    newScript(allowOOM, "record", "touch"),
-		register: newScript(allowOOM, "record", "hold", "register"),
-		renew:    newScript(allowOOM, "record", "hold", "renew"),
+		touch:    newScript(allowOOM, "time", "touch"),
+		register: newScript(allowOOM, "time", "hold", "register"),
+		renew:    newScript(allowOOM, "time", "hold", "renew"),
 		prune:    newScript(allowOOM, with("index", "hold", "prune")...),
 		ungrace:  newScript(allowOOM, with("hold", "ungrace")...),
-		retire:   newScript(allowOOM, "record", "hold", "retire"),
+		retire:   newScript(allowOOM, "time", "hold", "retire"),
 		noRooms:  newScript(allowOOM, "prune_rooms"),
 		forget:   newScript(allowOOM, "forget"),
-		turn:     newScript(allowOOM, "record", "hold", "turn"),
-		clock:    newScript("", "record", "clock"),
+		turn:     newScript(allowOOM, "time", "hold", "turn"),
+		clock:    newScript("", "time", "clock"),
 
-		recount: newScript(allowOOM, "record", "registry", "recount"),
-		enlist:  newScript(allowOOM, "record", "registry", "enlist"),
-		amend:   newScript(allowOOM, "record", "adopt", "amend"),
-		enroll:  newScript(allowOOM, "record", "adopt", "enroll"),
-		refill:  newScript(allowOOM, "record", "refill"),
+		recount: newScript(allowOOM, "time", "registry", "recount"),
+		enlist:  newScript(allowOOM, "time", "registry", "enlist"),
+		amend:   newScript(allowOOM, "list", "time", "record", "adopt", "amend"),
+		enroll:  newScript(allowOOM, "time", "adopt", "enroll"),
+		refill:  newScript(allowOOM, "time", "refill"),
 		discard: newScript(allowOOM, "discard"),
 	}
 	all.meters = make(map[string]*meter)

@@ -18,9 +18,9 @@ local graced = record and #record > 13 and in_grace(record)
 local entry, kept, have, i = redis.call('HGET', KEYS[6], ARGV[2]) or '', {}, {[''] = true}, 1
 if room ~= '' then have[room] = true end
 while i <= #entry do
-  local stop = i + string.byte(entry, i)
-  local name = string.sub(entry, i + 1, stop)
-  if stop <= #entry and not have[name] then kept[#kept + 1] = string.sub(entry, i, stop) end
+  local stop = i + byte(entry, i)
+  local name = sub(entry, i + 1, stop)
+  if stop <= #entry and not have[name] then kept[#kept + 1] = sub(entry, i, stop) end
   have[name] = true
   i = stop + 1
 end

@@ -8,11 +8,11 @@ local born, filled, emptied = list(), list(), list()
 -- enlist_room notes what the registries are to say of the room.
 local function enlist_room()
   if not exists then
-    push(born, string.sub(room_name, 2))
+    push(born, sub(room_name, 2))
   elseif before == 0 and presences > 0 then
-    push(filled, string.sub(room_name, 2))
+    push(filled, sub(room_name, 2))
   elseif before > 0 and presences == 0 then
-    push(emptied, now_ms, string.sub(room_name, 2))
+    push(emptied, now_ms, sub(room_name, 2))
   end
 end
 

@@ -2,7 +2,7 @@
 -- one that it was in, and nothing that its node wrote was lost.
 -- data: 16 digits of the revision at which the node wrote it, and the record
 function apply.c(channel, data, old)
-  local since = tonumber(string.sub(data, 1, 16))
+  local since = tonumber(sub(data, 1, 16))
   if not old and exists and birth + 0 <= since then return '.' end
-  return apply.k(channel, string.sub(data, 17), old)
+  return apply.k(channel, sub(data, 17), old)
 end

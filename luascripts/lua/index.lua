@@ -28,8 +28,8 @@ local function edit(entry, list_of)
   local leaves, have, kept, i = {}, {}, list(), 1
   for m = 1, #list_of, 2 do leaves[list_of[m]] = not list_of[m + 1] end
   while i <= #entry do
-    local stop = i + string.byte(entry, i)
-    local name = string.sub(entry, i, stop)
+    local stop = i + byte(entry, i)
+    local name = sub(entry, i, stop)
     if not leaves[name] then push(kept, name) end
     have[name] = true
     i = stop + 1

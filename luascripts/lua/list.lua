@@ -1,6 +1,7 @@
--- list: lists that know their length, for one that may be empty.
+-- list: what is short and used everywhere. A list knows its length, for one that
+-- may be empty.
 
-local call = redis.call
+local call, sub, byte = redis.call, string.sub, string.byte
 
 local function list()
   return {n = 0}

@@ -1,4 +1,4 @@
--- record: the clock and the formats that the scripts share.
+-- record: the formats that the scripts share.
 --
 -- A record is 13 digits of joined at (ms), flags (1 byte), length of the
 -- identity (1 byte), identity, and the info. The identity is what is counted:
@@ -6,10 +6,6 @@
 -- the user stand before the info. Flags: 1 the info is encrypted, 2 there is a
 -- key, 4 it is in grace, and its last byte is the reason for which it will go.
 -- Numbers of 16 digits are written with %.0f: tostring would round them.
-
-local time = redis.call('TIME')
-local now_us = time[1] * 1000000 + time[2]
-local now_ms = string.format('%013.0f', math.floor(now_us / 1000))
 
 -- text writes a number. Most come again within a call, and to write one takes
 -- as long as to call Redis.
@@ -39,27 +35,27 @@ local function netstring(s)
 end
 
 local function identity_of(record)
-  return string.sub(record, 16, 15 + string.byte(record, 15))
+  return sub(record, 16, 15 + byte(record, 15))
 end
 
 local function in_grace(record)
-  return string.byte(record, 14) >= 4
+  return byte(record, 14) >= 4
 end
 
 -- grace_reason is why a record in grace will go.
 local function grace_reason(record)
-  return string.sub(record, -1)
+  return sub(record, -1)
 end
 
 local function mark_grace(record, reason)
-  return string.sub(record, 1, 13) .. string.char(string.byte(record, 14) + 4) .. string.sub(record, 15) .. reason
+  return sub(record, 1, 13) .. string.char(byte(record, 14) + 4) .. sub(record, 15) .. reason
 end
 
 -- names_of returns a record from its flags to its user, as it is without info.
 local function names_of(record)
-  local flags, identity = string.byte(record, 14, 15)
+  local flags, identity = byte(record, 14, 15)
   local stop = 15 + identity
-  if flags % 4 >= 2 then stop = stop + 1 + string.byte(record, stop + 1) end
-  if flags == 0 or flags == 2 then return string.sub(record, 14, stop) end
-  return string.char(flags % 4 >= 2 and 2 or 0) .. string.sub(record, 15, stop)
+  if flags % 4 >= 2 then stop = stop + 1 + byte(record, stop + 1) end
+  if flags == 0 or flags == 2 then return sub(record, 14, stop) end
+  return string.char(flags % 4 >= 2 and 2 or 0) .. sub(record, 15, stop)
 end

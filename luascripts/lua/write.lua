@@ -42,9 +42,9 @@ clear_strays()
 local skip = #ARGV[1] + 2
 local function noted(letter, channel, told)
   if letter == 'a' or letter == 'k' or letter == 'c' and told ~= '.' then
-    note(string.sub(channel, skip), room_name, true, seen[channel] or now_ms, letter == 'a')
+    note(sub(channel, skip), room_name, true, seen[channel] or now_ms, letter == 'a')
   elseif letter ~= 'u' then
-    note(string.sub(channel, skip), room_name, false, false, false)
+    note(sub(channel, skip), room_name, false, false, false)
   end
 end
 
@@ -64,7 +64,7 @@ for r = 1, n_rooms do
     n = n + 3
   else
     for i = 1, #letters do
-      local letter, channel = string.sub(letters, i, i), ARGV[at + i]
+      local letter, channel = sub(letters, i, i), ARGV[at + i]
       local told = apply[letter](channel, ARGV[at + #letters + i], old[i + 1])
       replies[n + i] = told
       noted(letter, channel, told)
