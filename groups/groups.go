@@ -103,6 +103,9 @@ func (l *Layer) subscribe(ctx context.Context) error {
 // NodeID is the name of this process in the fleet.
 func (l *Layer) NodeID() string { return l.opts.NodeID }
 
+// Done is closed when the layer is.
+func (l *Layer) Done() <-chan struct{} { return l.done }
+
 // Store is the state in Redis that the layer's prefix stands for.
 func (l *Layer) Store() *luascripts.Store { return l.store }
 

@@ -33,6 +33,9 @@ type Store struct {
 // Open asks the servers what they are, and returns their Store. It returns
 // ErrServer where rollcall cannot use them.
 func Open(ctx context.Context, client redis.UniversalClient, keys Keys) (*Store, error) {
+	if client == nil {
+		return nil, &InvalidError{Field: "client", Reason: "nil"}
+	}
 	if _, ok := client.(*redis.Ring); ok {
 		return nil, fmt.Errorf("%w: a redis.Ring is no single source of truth, use one Redis or a cluster", ErrServer)
 	}

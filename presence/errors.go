@@ -28,7 +28,8 @@ var (
 	// ErrRemade tells that a room was removed, and made again, since the revision
 	// that was waited for: what was written then is gone.
 	ErrRemade = errors.New("rollcall: room was removed and made again")
-	// ErrClosed is returned by a Tracker that was closed.
+	// ErrClosed tells that the Tracker was closed, or the layer: nothing can be added
+	// or watched any more. To leave does nothing then, and reads go on.
 	ErrClosed = groups.ErrClosed
 	// ErrMismatch tells that the data in Redis was written by another version
 	// or with another number of shards.
@@ -66,6 +67,10 @@ func opError(op, room, channel string, err error) error {
 	var invalid *InvalidError
 	if errors.As(err, &invalid) {
 		return err
+	}
+	var inner *OpError // of an operation that this one is made of
+	if errors.As(err, &inner) {
+		err = inner.Err
 	}
 	return &OpError{Op: op, Room: room, Channel: channel, Err: err}
 }

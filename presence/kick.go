@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,11 @@ import (
 
 // Kick says who is to go, and how the socket is closed.
 type Kick struct {
-	// Channel or User, one of the two, says who.
+	// Channel, User or Key, one of them, says who: one connection, or all of a
+	// user, or all that count under a key, see Member.Key.
 	Channel string
 	User    string
+	Key     string
 	// Room is the room to remove from; empty means all rooms.
 	Room string
 	// Close closes the channel, and so its socket, with a code and a reason. The
@@ -24,11 +27,20 @@ type Kick struct {
 }
 
 func (k Kick) check() error {
-	if (k.Channel == "") == (k.User == "") {
-		return &InvalidError{Field: "kick", Reason: "needs either a channel or a user"}
+	named := 0
+	for _, name := range []string{k.Channel, k.User, k.Key} {
+		if name != "" {
+			named++
+		}
 	}
-	if code := k.Close.Code; code != 0 && (code < 1000 || code > 4999) {
-		return &InvalidError{Field: "close code", Value: fmt.Sprint(code), Reason: "not from 1000 to 4999"}
+	if named != 1 {
+		return &InvalidError{Field: "kick", Reason: "needs a channel, a user or a key, one of them"}
+	}
+	if k.Close != (groups.CloseError{}) && !sendable(k.Close.Code) {
+		return &InvalidError{Field: "close code", Value: fmt.Sprint(k.Close.Code), Reason: "not one that can be sent"}
+	}
+	if len(k.Close.Reason) > maxCloseReason {
+		return &InvalidError{Field: "close reason", Reason: fmt.Sprintf("%d bytes, more than %d", len(k.Close.Reason), maxCloseReason)}
 	}
 	if k.Room != "" {
 		return checkRoom(k.Room)
@@ -36,11 +48,25 @@ func (k Kick) check() error {
 	return nil
 }
 
-// Kick removes a channel, or all channels of a user, from a room or from all,
-// with the reason Kicked, and closes their sockets if asked to. It works from any
-// node, and returns how many presences it removed, those in grace among them.
-// Where a node does not answer in time, the error wraps ErrNoAnswer, and what it
-// holds may stay; a kick may be repeated.
+// maxCloseReason is what fits beside the code into a close frame (RFC 6455, 5.5).
+const maxCloseReason = 123
+
+// sendable tells whether a websocket may be closed with a code (RFC 6455, 7.4).
+func sendable(code int) bool {
+	switch {
+	case code == 1004, code == 1005, code == 1006, code == 1015:
+		return false
+	case code >= 1000 && code <= 1014:
+		return true
+	}
+	return code >= 3000 && code <= 4999
+}
+
+// Kick removes a channel, or all channels of a user or a key, from a room or from
+// all, with the reason Kicked, and closes their sockets if asked to. It works from
+// any node, and returns how many presences it removed, those in grace among them.
+// Where a node does not answer in 5 s, the error wraps ErrNoAnswer: what it holds
+// may stay, or go later, when it answers again. A kick may be repeated.
 func (t *Tracker) Kick(ctx context.Context, k Kick) (int, error) {
 	if err := k.check(); err != nil {
 		return 0, err
@@ -123,6 +149,11 @@ func (t *Tracker) kickLocal(ctx context.Context, k Kick) (int, error) {
 	return total, nil
 }
 
+// means tells whether a kick is of who stands behind a record, but for its channel.
+func (k Kick) means(r luascripts.Record) bool {
+	return (k.User == "" || k.User == r.User) && (k.Key == "" || k.Key == cmp.Or(r.Key, r.User))
+}
+
 func (t *Tracker) isUser(e *entry, k Kick) bool { return len(t.kicked(e, k)) > 0 }
 
 // kicked returns the rooms from which a kick removes a channel.
@@ -130,7 +161,7 @@ func (t *Tracker) kicked(e *entry, k Kick) []string {
 	var rooms []string
 	for _, h := range e.holding() {
 		record, err := luascripts.DecodeRecord(h.record)
-		if err == nil && (k.Room == "" || k.Room == h.room.name) && (k.User == "" || k.User == record.User) {
+		if err == nil && (k.Room == "" || k.Room == h.room.name) && k.means(record) {
 			rooms = append(rooms, h.room.name)
 		}
 	}
@@ -185,7 +216,7 @@ func (t *Tracker) kickSome(ctx context.Context, shard int, graced []luascripts.G
 		if err != nil {
 			return 0, unavailable(err)
 		}
-		if found && record.User == k.User {
+		if found && k.means(record) {
 			theirs = append(theirs, g)
 		}
 	}

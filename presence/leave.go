@@ -54,6 +54,9 @@ func (t *Tracker) LeaveAllAfter(ctx context.Context, channel string, why Reason,
 	if grace < 0 {
 		return nil, &InvalidError{Field: "grace", Value: grace.String(), Reason: "negative"}
 	}
+	if _, ok := reasonNames[why]; !ok || why == Unknown {
+		return nil, &InvalidError{Field: "reason", Value: string(why), Reason: "none of the reasons"}
+	}
 	if t.isElsewhere(channel) {
 		var revisions map[string]Revision
 		err := t.ask(ctx, opLeaveAll, call{Channel: channel, Reason: why, Grace: grace}, &revisions)

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -112,6 +113,26 @@ type Health struct {
 	State State
 	Since time.Time // of the outage; zero while the node is ready
 	Cause error     // why it is degraded
+}
+
+func (h Health) String() string {
+	if h.Cause == nil {
+		return string(h.State)
+	}
+	return fmt.Sprintf("%s since %s: %v", h.State, h.Since.Format(time.RFC3339), h.Cause)
+}
+
+// MarshalJSON implements json.Marshaler, for a health endpoint.
+func (h Health) MarshalJSON() ([]byte, error) {
+	out := struct {
+		State State     `json:"state"`
+		Since time.Time `json:"since,omitzero"`
+		Cause string    `json:"cause,omitempty"`
+	}{State: h.State, Since: h.Since}
+	if h.Cause != nil {
+		out.Cause = h.Cause.Error()
+	}
+	return json.Marshal(out)
 }
 
 // State is the word for a Health.

@@ -52,9 +52,17 @@ type Tracker struct {
 // the node's lease and writes touches until it is closed. A layer has one
 // Tracker. nil options mean defaults.
 func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, error) {
+	if layer == nil {
+		return nil, &InvalidError{Field: "layer", Reason: "nil"}
+	}
 	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	select {
+	case <-layer.Done():
+		return nil, ErrClosed
+	default:
 	}
 	t := &Tracker{
 		Reader: &Reader{store: layer.Store(), sealer: layer.Sealer()},
@@ -80,6 +88,12 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 			return nil, unavailable(err)
 		}
 		t.writers = append(t.writers, w)
+	}
+	t.Reader.down = func(shard int) error {
+		if t.ctx.Err() != nil {
+			return nil // nobody finds out any more when it is back
+		}
+		return t.writers[shard].down()
 	}
 	t.respond()
 	t.respondToNodes()

@@ -20,6 +20,15 @@ import (
 type Reader struct {
 	store  *luascripts.Store
 	sealer *seal.Sealer
+	down   func(shard int) error // why a shard need not be asked; nil: that is not known
+}
+
+// ask returns an error at once where it is known that a room's shard is away.
+func (r *Reader) ask(room string) error {
+	if r.down == nil {
+		return nil
+	}
+	return r.down(r.store.Shard(room))
 }
 
 // ReaderOptions are those of the layers whose data a Reader reads. The zero
@@ -105,6 +114,9 @@ func (r *Reader) Snapshot(ctx context.Context, room string) (Snapshot, error) {
 	if err := checkRoom(room); err != nil {
 		return Snapshot{}, err
 	}
+	if err := r.ask(room); err != nil {
+		return Snapshot{}, opError("snapshot", room, "", err)
+	}
 	pipe := r.store.Client().Pipeline()
 	all := pipe.HGetAll(ctx, r.store.Room(room))
 	healing := pipe.HExists(ctx, r.store.Meta(r.store.Shard(room)), luascripts.Healing)
@@ -173,6 +185,9 @@ func (r *Reader) Users(ctx context.Context, room string) ([]string, error) {
 	if err := checkRoom(room); err != nil {
 		return nil, err
 	}
+	if err := r.ask(room); err != nil {
+		return nil, opError("users", room, "", err)
+	}
 	users, err := r.store.Client().HKeys(ctx, r.store.RoomUsers(room)).Result()
 	if err != nil {
 		return nil, opError("users", room, "", unavailable(err))
@@ -219,6 +234,10 @@ func (r *Reader) countsOf(ctx context.Context, rooms []string) ([]Counts, []erro
 		if errs[i] = checkRoom(room); errs[i] != nil {
 			return nil, errs
 		}
+		if err := r.ask(room); err != nil {
+			errs[i] = opError("counts", room, "", err)
+			continue
+		}
 		headers[i] = pipe.HGet(ctx, r.store.Room(room), "")
 		if shard := r.store.Shard(room); healing[shard] == nil {
 			healing[shard] = pipe.HExists(ctx, r.store.Meta(shard), luascripts.Healing)
@@ -229,6 +248,9 @@ func (r *Reader) countsOf(ctx context.Context, rooms []string) ([]Counts, []erro
 	}
 	_, _ = pipe.Exec(ctx) // each reply has its own error
 	for i, cmd := range headers {
+		if cmd == nil {
+			continue
+		}
 		counts[i].Healing = healing[r.store.Shard(rooms[i])].Val()
 		if cmd.Err() == redis.Nil {
 			continue

@@ -29,7 +29,17 @@ func (v *view) resync() {
 // room it reads pages; after two failures it is read in one step.
 func (v *view) sync() {
 	pause := retryShortest
-	for attempt := 0; !v.read(attempt < 2); attempt++ {
+	for attempt := 0; ; attempt++ {
+		done, err := v.read(attempt < 2)
+		if done {
+			return
+		}
+		if err != nil && attempt > 0 { // more than a connection that was lost
+			select {
+			case v.failed <- err:
+			default:
+			}
+		}
 		select {
 		case <-time.After(pause):
 		case <-v.ctx.Done():
@@ -40,23 +50,23 @@ func (v *view) sync() {
 }
 
 // read returns true when the view is right, or no longer wanted.
-func (v *view) read(paged bool) bool {
+func (v *view) read(paged bool) (bool, error) {
 	v.mu.Lock()
 	v.again, v.buffer = false, nil
 	v.mu.Unlock()
 	ctx, cancel := context.WithTimeout(v.ctx, writeTimeout)
 	defer cancel()
-	if v.listening.Wait(ctx) != nil {
-		return v.ctx.Err() != nil
+	if err := v.listening.Wait(ctx); err != nil {
+		return v.ctx.Err() != nil, err
 	}
 	s, end, err := v.load(ctx, paged)
 	if err != nil || end > s.Counts.Revision && !v.await(ctx, end) {
-		return v.ctx.Err() != nil
+		return v.ctx.Err() != nil, err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.again || !fits(s.header, v.buffer) {
-		return false
+		return false, nil
 	}
 	v.replace(s)
 	for _, e := range v.buffer {
@@ -76,7 +86,27 @@ func (v *view) read(paged bool) bool {
 		v.tracker.stats.resyncs.Add(1)
 	}
 	v.publish(!first)
-	return true
+	return true, nil
+}
+
+// awaitFirst returns when the first snapshot is there, and an error where Redis is
+// away.
+func (v *view) awaitFirst(ctx context.Context) error {
+	select {
+	case <-v.ready:
+		return nil
+	default:
+	}
+	select {
+	case <-v.ready:
+		return nil
+	case err := <-v.failed:
+		return unavailable(err)
+	case <-ctx.Done():
+		return unavailable(ctx.Err())
+	case <-v.ctx.Done():
+		return ErrClosed
+	}
 }
 
 // load reads the room, and tells up to which revision events must have come for

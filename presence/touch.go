@@ -13,7 +13,8 @@ import (
 
 // Touch records that a channel of this node is alive, in all its rooms at once.
 // It writes to memory alone; what was touched goes to Redis every
-// Options.FlushInterval. It does nothing for a channel without presences.
+// Options.FlushInterval. It does nothing for a channel without presences, and for
+// one that was closed: what that has not left grows old.
 func (t *Tracker) Touch(channel string) {
 	e := t.own(channel)
 	if e == nil || e.touched.Load() {
@@ -52,7 +53,11 @@ func (t *Tracker) flush() {
 	var touched []*entry
 	t.ledger.entries.Range(func(_, v any) bool {
 		if e := v.(*entry); e.touched.Load() {
-			touched = append(touched, e)
+			if _, open := t.layer.Channel(e.channel); open {
+				touched = append(touched, e)
+			} else {
+				e.touched.Store(false) // nobody is there: its presences grow old
+			}
 		}
 		return true
 	})

@@ -35,6 +35,7 @@ type view struct {
 	healing   bool // Redis may not have all of the room at the moment
 	missing   missing
 	ready     chan struct{} // closed once the first snapshot is there
+	failed    chan error    // holds why there is none, where Redis is away
 	moved     chan struct{} // closed, and made anew, when the revision changes
 	watchers  map[*Watcher]struct{}
 

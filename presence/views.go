@@ -29,6 +29,7 @@ func (vs *views) acquire(t *Tracker, room string) (*view, error) {
 			members:  make(map[string]*Presence),
 			users:    make(map[string]int),
 			ready:    make(chan struct{}),
+			failed:   make(chan error, 1),
 			moved:    make(chan struct{}),
 			arrived:  make(chan struct{}),
 			watchers: make(map[*Watcher]struct{}),

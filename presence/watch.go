@@ -56,14 +56,9 @@ func (t *Tracker) Watch(ctx context.Context, room string, opts *WatchOptions) (*
 	if err != nil {
 		return nil, opError("watch", room, "", err)
 	}
-	select {
-	case <-v.ready:
-	case <-ctx.Done():
+	if err := v.awaitFirst(ctx); err != nil {
 		t.views.release(v)
-		return nil, opError("watch", room, "", unavailable(ctx.Err()))
-	case <-v.ctx.Done():
-		t.views.release(v)
-		return nil, opError("watch", room, "", ErrClosed)
+		return nil, opError("watch", room, "", err)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()

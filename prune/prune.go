@@ -41,6 +41,9 @@ const defaultInterval = 5 * time.Second
 
 // New returns a Pruner. nil options mean defaults.
 func New(target Target, opts *Options) (*Pruner, error) {
+	if target == nil {
+		return nil, &presence.InvalidError{Field: "target", Reason: "nil"}
+	}
 	p := &Pruner{target: target, store: target.Store()}
 	if opts != nil {
 		p.opts = *opts

@@ -201,7 +201,7 @@ func (n *node) serveHealth(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusServiceUnavailable, fmt.Errorf("redis at %s does not answer: %w", redisName(n.config.Redis), err))
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "node": n.layer.NodeID()})
+	writeJSON(w, http.StatusOK, map[string]any{"status": "ok", "node": n.layer.NodeID(), "health": n.tracker.Health()})
 }
 
 // reports go to the supervisor, each a line of its own.
