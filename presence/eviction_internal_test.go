@@ -53,23 +53,6 @@ func TestAMissedEvictionHeals(t *testing.T) {
 	})
 }
 
-// A reason of the application's own, of any value, is one byte in the scripts.
-func TestAnyReasonIsOneByte(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
-		n := newStranger(t, s)
-		c, err := n.layer.NewChannel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{}); err != nil {
-			t.Fatal(err)
-		}
-		if left, err := n.LeaveAll(t.Context(), c.Name(), Reason(200)); err != nil || len(left) != 1 {
-			t.Errorf("leave all: %v, %v", left, err)
-		}
-	})
-}
-
 // Who removes a channel because its peer is silent hears of that as of a prune,
 // and is not to take it for one.
 func TestLeavingIsNoEviction(t *testing.T) {
