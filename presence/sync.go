@@ -65,7 +65,7 @@ func (v *view) read(paged bool) (bool, error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.again || !fits(s.header, v.buffer) {
+	if v.again || !fits(s.header, v.buffer) || paged && !whole(s, v.buffer) {
 		return false, nil
 	}
 	v.replace(s)
@@ -160,4 +160,29 @@ func fits(head luascripts.Header, events []luascripts.Event) bool {
 		last = e.Revision
 	}
 	return true
+}
+
+// whole tells whether a snapshot has as many members after those events as they
+// say. Pages that were read of two servers may not: a place in a hash is another
+// on each, and the slot may move, or a replica take over, in between.
+func whole(s Snapshot, events []luascripts.Event) bool {
+	have := make(map[string]struct{}, len(s.Presences))
+	for _, p := range s.Presences {
+		have[p.Channel] = struct{}{}
+	}
+	want := s.header.Presences
+	for _, e := range events {
+		if e.Revision <= s.header.Revision {
+			continue
+		}
+		want = e.Presences
+		for _, it := range e.Items {
+			if it.Kind == luascripts.Removed {
+				delete(have, it.Channel)
+			} else {
+				have[it.Channel] = struct{}{}
+			}
+		}
+	}
+	return len(have) == want
 }
