@@ -254,6 +254,48 @@ func TestRealRedis(t *testing.T) {
 	}
 }
 
+// The same against a cluster whose slots move. One of the addresses given does not
+// answer.
+func TestCluster(t *testing.T) {
+	server := redistest.Cluster(t)
+	f := startFleet(t, "-redis", strings.Join(append(server.Addrs, "127.0.0.1:1"), ","), "-max-age", "3s")
+	ada, leo := f.join(t, 1, "hall", "ada"), f.join(t, 2, "hall", "leo")
+	ada.waitList("ada, leo +0")
+	leo.send("hello")
+	ada.next("message")
+
+	client := server.NewClient(t)
+	var hall string
+	redistest.Eventually(t, slack, func() error {
+		for _, tag := range []string{"0", "apv", "at6", "7v", "36", "6ib", "cgr", "20e", "o7m", "c68", "c2x", "8n1", "8jq", "aat", "4od", "e8s"} {
+			key := "presence:{" + tag + "}:rooms"
+			if is, err := client.SIsMember(t.Context(), key, "hall").Result(); is || err != nil {
+				hall = key
+				return err
+			}
+		}
+		return errors.New("no shard has the hall")
+	})
+	slot := server.Slot(hall)
+	server.MigrateSlot(slot, (server.Owner(slot)+1)%server.Nodes())
+	f.join(t, 3, "hall", "mia")
+	inHall := func(want string) {
+		t.Helper()
+		redistest.Eventually(t, gone(3*time.Second)+slack, func() error {
+			for _, number := range []int{1, 3} {
+				var list roomList
+				if f.get(number, "/rooms/hall", &list); summary(list) != want {
+					return fmt.Errorf("in the hall of node %d: %s, want %s", number, summary(list), want)
+				}
+			}
+			return nil
+		})
+	}
+	inHall("ada, leo, mia +0")
+	syscall.Kill(f.pids[1], syscall.SIGKILL)
+	inHall("ada, mia +0")
+}
+
 // Every file of the page is served, and only this fleet is in its policy.
 func TestPageFiles(t *testing.T) {
 	f := startFleet(t, "-nodes", "2")

@@ -107,6 +107,11 @@ func join(nodes []*process) error {
 			if err := c.ClusterAddSlotsRange(ctx, first, last).Err(); err != nil {
 				return err
 			}
+			// Else they find epochs of their own while they serve, and a slot that
+			// moves meanwhile can end as nobody's.
+			if err := c.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err(); err != nil {
+				return err
+			}
 			return meet(ctx, c, nodes[0])
 		})
 		if err != nil {
