@@ -112,3 +112,32 @@ func TestBubblesAreIndependent(t *testing.T) {
 		})
 	}
 }
+
+// A clock that is wrong stays so when the server is started again, for scripts,
+// too.
+func TestBubbleSkewedClock(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		skewed := func(want time.Duration) {
+			t.Helper()
+			client := s.NewClient(t)
+			now, err := client.Time(t.Context()).Result()
+			if err != nil || now.Sub(time.Now()).Round(time.Second) != want {
+				t.Errorf("TIME is %v, %v, at %v", now, err, time.Now())
+			}
+			secs, err := client.Eval(t.Context(), "return redis.call('TIME')[1]", nil).Int64()
+			if err != nil || time.Duration(secs-time.Now().Unix())*time.Second != want {
+				t.Errorf("in a script it is %v, %v", secs, err)
+			}
+		}
+		s.SkewClock(time.Hour)
+		skewed(time.Hour)
+		s.Restart(true)
+		skewed(time.Hour)
+		s.Freeze()
+		s.SkewClock(-time.Minute)
+		s.Thaw()
+		skewed(-time.Minute)
+		s.SkewClock(0)
+		skewed(0)
+	})
+}

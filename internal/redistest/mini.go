@@ -5,8 +5,10 @@ import (
 	"context"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
@@ -53,6 +55,7 @@ type mini struct {
 	mu     sync.Mutex
 	addr   string
 	frozen chan struct{} // closed by thaw; nil unless frozen
+	skew   time.Duration // of its clock
 	pipes  pipes         // in memory: the connections
 }
 
@@ -73,6 +76,7 @@ func (n *mini) start() error {
 		if err != nil {
 			return err
 		}
+		n.hook()
 		return conn.Close()
 	}
 	if n.addr != "" {
@@ -132,12 +136,8 @@ func (n *mini) freeze() error {
 	if srv == nil || n.frozen != nil {
 		return nil
 	}
-	frozen := make(chan struct{})
-	n.frozen = frozen
-	srv.SetPreHook(func(*server.Peer, string, ...string) bool {
-		<-frozen
-		return false
-	})
+	n.frozen = make(chan struct{})
+	n.hook()
 	return nil
 }
 
@@ -147,10 +147,48 @@ func (n *mini) thaw() error {
 	if n.frozen == nil {
 		return nil
 	}
-	n.m.Server().SetPreHook(nil)
 	close(n.frozen)
 	n.frozen = nil
+	n.hook()
 	return nil
+}
+
+// SkewClock sets the clock of a miniredis in a [Bubble] by d ahead of that of its
+// clients, or back, as TIME tells it. Keys expire by the clients' clock still.
+func (s *Server) SkewClock(d time.Duration) {
+	s.t.Helper()
+	if !s.inMemory() {
+		s.t.Fatal("only a miniredis in a bubble has a clock of its own")
+	}
+	s.mini.mu.Lock()
+	defer s.mini.mu.Unlock()
+	s.mini.skew = d
+	if s.mini.m.Server() != nil {
+		s.mini.hook()
+	}
+}
+
+// hook has the server do what miniredis cannot. Scripts' commands pass it, too.
+// The caller holds mu, and the server runs.
+func (n *mini) hook() {
+	frozen, skew := n.frozen, n.skew
+	if frozen == nil && skew == 0 {
+		n.m.Server().SetPreHook(nil)
+		return
+	}
+	n.m.Server().SetPreHook(func(p *server.Peer, command string, _ ...string) bool {
+		if frozen != nil {
+			<-frozen
+		}
+		if skew == 0 || command != "TIME" {
+			return false
+		}
+		now := time.Now().Add(skew)
+		p.WriteLen(2)
+		p.WriteBulk(strconv.FormatInt(now.Unix(), 10))
+		p.WriteBulk(strconv.Itoa(now.Nanosecond() / 1000))
+		return true
+	})
 }
 
 func (n *mini) dropClients() error {

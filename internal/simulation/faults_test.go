@@ -75,17 +75,25 @@ var faults = []fault{
 		return f.s.Thaw, f.upTo(90 * time.Second)
 	}},
 	{"evict", func(f *fleet) (func(), time.Duration) {
-		keys := slices.DeleteFunc(f.s.Mini().Keys(), func(key string) bool {
-			kind, _, _ := strings.Cut(strings.TrimPrefix(key, "presence:{0}:"), ":")
-			return !slices.Contains([]string{"room", "node", "nodes", "index", "presences", "meta", "sweep"}, kind)
-		})
-		if len(keys) > 0 {
+		if keys := f.s.Mini().Keys(); len(keys) > 0 {
 			key := keys[f.rand.IntN(len(keys))]
+			kind, _, _ := strings.Cut(strings.TrimPrefix(key, "presence:{0}:"), ":")
+			f.damaged = f.damaged || slices.Contains(mendable, kind)
 			f.log("evict %q", key)
 			f.s.Mini().Del(key)
 		}
 		return once, 0
 	}},
+	{"clock jumps", func(f *fleet) (func(), time.Duration) {
+		f.skew += f.upTo(20 * time.Second) // who is silent for longer could not be told from the dead
+		f.log("Redis's clock is %v ahead", f.skew)
+		f.s.SkewClock(f.skew)
+		return once, 0
+	}},
 }
+
+// mendable are the keys that no node knows to be missing, and an operator's
+// Checker puts back.
+var mendable = []string{"meta", "rooms", "empty", "users", "grace"}
 
 func (f *fleet) upTo(d time.Duration) time.Duration { return rand2(f.rand, d) }

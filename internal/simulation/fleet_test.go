@@ -23,6 +23,7 @@ const (
 	lease  = 10 * time.Second
 	maxAge = 60 * time.Second
 	grace  = 8 * time.Second
+	sweep  = 10 * time.Second // half the work of the default
 )
 
 var rooms = []string{"lobby", "garden", "cellar"}
@@ -41,6 +42,8 @@ type fleet struct {
 	journal journal
 	wrong   int
 	truth   truth
+	skew    time.Duration // of Redis's clock
+	damaged bool          // what was evicted is to be mended
 }
 
 // node is one process, until it crashes or is shut down.
@@ -61,6 +64,8 @@ type node struct {
 
 func newFleet(t *testing.T, s *redistest.Server, seed uint64) *fleet {
 	f := &fleet{t: t, s: s, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), began: time.Now()}
+	f.skew = f.upTo(2*time.Hour) - time.Hour // all nodes' clocks are wrong by so much
+	f.s.SkewClock(f.skew)
 	f.truth.f = f
 	f.truth.of = make(map[seat]*presenceTruth)
 	for i := range f.nodes {
@@ -88,7 +93,7 @@ func (f *fleet) start(i int) *node {
 		return err
 	})
 	f.log("%s is %s", n.name, n.layer.NodeID())
-	pruner, err := prune.New(n.tracker, nil)
+	pruner, err := prune.New(n.tracker, &prune.Options{Interval: sweep})
 	if err != nil {
 		f.t.Fatal(err)
 	}

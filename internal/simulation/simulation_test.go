@@ -7,11 +7,13 @@ import (
 	"maps"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/prune"
 )
 
 var (
@@ -32,6 +34,7 @@ func TestSimulation(t *testing.T) {
 	for _, seed := range known {
 		history(t, seed)
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // memory for speed
 	var simulated atomic.Int64
 	start := time.Now()
 	t.Run("random", func(t *testing.T) {
@@ -98,7 +101,31 @@ func (f *fleet) episode() {
 	}
 	f.log("all mended")
 	redistest.Advance(f.t, settled)
+	f.inspect()
 	f.check()
+}
+
+// inspect has a Checker find nothing, once it has mended what only it can.
+func (f *fleet) inspect() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	checker, err := prune.NewChecker(f.nodes[0].tracker, nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if f.damaged {
+		f.damaged = false
+		for p, err := range checker.Repair(ctx) {
+			if err != nil || !p.Mended {
+				f.fail("repair: %v, %v, %v", p, p.Why, err)
+			}
+			f.log("mended: %v", p)
+		}
+		redistest.Advance(f.t, 15*time.Second) // graces that were lost begin anew, and end
+	}
+	for p, err := range checker.Check(ctx) {
+		f.fail("the checker finds %v, %v", p, err)
+	}
 }
 
 // settled is when all must be right after the last fault: a hold, a lease, and
