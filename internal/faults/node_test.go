@@ -51,6 +51,7 @@ type nodeArgs struct {
 	MaxAge  time.Duration
 	Sweep   time.Duration
 	Drain   time.Duration // the grace at its end; 0: all leave
+	Quiet   bool          // it tells of nothing but what is wrong
 }
 
 // event is what a node tells of. Times are in µs of the machine's clock.
@@ -89,6 +90,9 @@ type node struct {
 }
 
 func (n *node) emit(e event) {
+	if n.args.Quiet && slices.Contains([]string{"came", "going", "diff", "change"}, e.Kind) {
+		return
+	}
 	e.At = time.Now().UnixMicro()
 	n.parent.Emit(e)
 }
@@ -157,6 +161,8 @@ func (n *node) handle() {
 	redistest.Handle(n.parent, "leave", func(_ context.Context, l leaving) (int, error) { return 0, n.leave(l) })
 	redistest.Handle(n.parent, "crowd", func(_ context.Context, c crowd) (int, error) { return 0, n.crowd(c) })
 	redistest.Handle(n.parent, "load", func(_ context.Context, every time.Duration) (int, error) { n.load(every); return 0, nil })
+	redistest.Handle(n.parent, "hold", func(_ context.Context, connections int) (int, error) { return 0, n.hold(connections) })
+	redistest.Handle(n.parent, "census", func(context.Context, int) (map[string]int, error) { return n.census(), nil })
 	redistest.Handle(n.parent, "calm", func(context.Context, int) (int, error) { n.stopLoad(); return 0, nil })
 	redistest.Handle(n.parent, "empty", func(context.Context, int) (int, error) { return 0, n.empty() })
 	redistest.Handle(n.parent, "send", func(ctx context.Context, s sending) (int, error) { return 0, n.send(ctx, s) })

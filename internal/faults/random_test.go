@@ -67,6 +67,15 @@ func (m *mix) round() {
 	m.t.Helper()
 	m.load()
 	last(m.upTo(lease / 2))
+	what := m.wreck()
+	over := time.Now()
+	m.calm()
+	m.replace()
+	m.healed(over, forgiven+back, what)
+}
+
+// wreck causes faults, mends them, and returns their names.
+func (m *mix) wreck() string {
 	what := ""
 	var mends []func()
 	for i, of := 0, append(ofNodes[:len(ofNodes):len(ofNodes)], ofRedis...); i <= m.random.IntN(2); i, of = i+1, ofNodes {
@@ -81,13 +90,16 @@ func (m *mix) round() {
 	for _, mend := range mends {
 		mend()
 	}
-	over := time.Now()
-	m.calm()
-	for range 4 - len(m.living()) { // as a supervisor does
+	return what[2:]
+}
+
+// replace starts nodes in place of those that were killed, as a supervisor does.
+func (m *mix) replace() {
+	m.t.Helper()
+	for range m.setup.nodes - len(m.living()) {
 		fresh := m.start(m.setup)
 		fresh.base = m.nodes[0].base
 	}
-	m.healed(over, forgiven+back, what[2:])
 }
 
 func (m *mix) upTo(d time.Duration) time.Duration { return time.Duration(m.random.Int64N(int64(d))) }
