@@ -34,6 +34,7 @@ func TestSoak(t *testing.T) {
 	m.setup = setup{nodes: 4, linked: true, args: nodeArgs{Quiet: true, MaxAge: 20 * time.Second}}
 	m.fleet = newFleet(t, m.pair.Server, "soak", m.setup)
 	m.rewound = true
+	m.tellUse("at first")
 	start := time.Now()
 	for time.Since(start) < *soakFor && !t.Failed() {
 		m.hold(*soakSize / m.setup.nodes)
@@ -44,15 +45,25 @@ func TestSoak(t *testing.T) {
 		m.replace()
 		redistest.Eventually(t, 2*patience, m.counted)
 		m.healed(over, patience, what)
-		var heap uint64
-		goroutines := 0
-		for _, n := range m.living() {
-			u := ask[used](m.fleet, n, "used", 0)
-			heap, goroutines = heap+u.Heap, goroutines+u.Goroutines
-		}
-		t.Logf("soak %v: %d MiB, %d goroutines", time.Since(start).Round(time.Second), heap>>20, goroutines)
+		m.tellUse(fmt.Sprint("after ", time.Since(start).Round(time.Second)))
 	}
+	for _, n := range m.living() {
+		ask[int](m.fleet, n, "empty", 0)
+	}
+	m.tellUse("when all have gone")
 	m.finish()
+}
+
+// tellUse prints what the nodes use, by node.
+func (m *mix) tellUse(when string) {
+	m.t.Helper()
+	var heap, goroutines, files []string
+	for _, n := range m.living() {
+		u := ask[used](m.fleet, n, "used", 0)
+		heap = append(heap, fmt.Sprintf("%.1f", float64(u.Heap)/(1<<20)))
+		goroutines, files = append(goroutines, fmt.Sprint(u.Goroutines)), append(files, fmt.Sprint(u.Files))
+	}
+	m.t.Logf("soak %s: MiB %s; goroutines %s; files %s", when, heap, goroutines, files)
 }
 
 // hold has each node fill up to so many connections, and has them come and go
