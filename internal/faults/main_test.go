@@ -15,11 +15,15 @@ type row struct {
 	run          func(t *testing.T, number string)
 }
 
+func allRows() []row {
+	return slices.Concat(nodeRows, redisRows, connectionRows, failoverRows, stormRows, randomRows)
+}
+
 // TestFaults causes each fault, one at a time, and tells how long it took until
 // all was right.
 func TestFaults(t *testing.T) {
 	redistest.RequireProgram(t, "redis-server", "valkey-server")
-	for _, r := range slices.Concat(nodeRows, redisRows, connectionRows, failoverRows, stormRows, randomRows) {
+	for _, r := range allRows() {
 		t.Run(r.number+" "+r.what, func(t *testing.T) { r.run(t, r.number) })
 	}
 }
