@@ -53,6 +53,7 @@ func TestALeaveThatComesLate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+				t.Parallel() // they mostly wait
 				link := s.NewLink(t)
 				opts := presence.Options{Lease: lease}
 				client := link.NewClient(t, func(o *redis.UniversalOptions) {
