@@ -3,7 +3,10 @@
 // are no timers.
 package commit
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // Queue runs batches one after the other. It is safe for concurrent use.
 //
@@ -62,5 +65,6 @@ func (q *Queue[T]) drain() {
 		q.pending = q.pending[n:]
 		q.mu.Unlock()
 		q.run(batch)
+		runtime.Gosched() // those who were answered may have more for the next batch
 	}
 }
