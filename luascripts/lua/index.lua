@@ -23,19 +23,20 @@ local function note(channel, name, enters, seen, fresh)
   move_seen[i], move_fresh[i] = seen or move_seen[i], fresh or move_fresh[i]
 end
 
--- edit returns an entry after several moves.
+-- edit returns an entry after several moves. What enters and is there stays where
+-- it is.
 local function edit(entry, list_of)
-  local leaves, have, kept, i = {}, {}, list(), 1
-  for m = 1, #list_of, 2 do leaves[list_of[m]] = not list_of[m + 1] end
+  local enters, kept, i = {}, list(), 1
+  for m = 1, #list_of, 2 do enters[list_of[m]] = list_of[m + 1] end
   while i <= #entry do
     local stop = i + byte(entry, i)
     local name = sub(entry, i, stop)
-    if not leaves[name] then push(kept, name) end
-    have[name] = true
+    if enters[name] ~= false then push(kept, name) end
+    if enters[name] then enters[name] = nil end
     i = stop + 1
   end
   for m = 1, #list_of, 2 do
-    if list_of[m + 1] and not have[list_of[m]] then push(kept, list_of[m]) end
+    if enters[list_of[m]] then push(kept, list_of[m]) end
   end
   return table.concat(kept, '', 1, kept.n)
 end
