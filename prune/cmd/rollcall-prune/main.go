@@ -42,6 +42,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redisarg"
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
@@ -75,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return badUsage // parse has said why
 	}
-	client, address, err := connect(f.redis)
+	client, address, err := redisarg.Connect(f.redis)
 	if err != nil {
 		fmt.Fprintln(stderr, "rollcall-prune:", err)
 		return badUsage
@@ -97,7 +98,7 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	set := flag.NewFlagSet("rollcall-prune", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	// Its default is not the flag's own: help would show a password.
-	set.StringVar(&f.redis, "redis", "", "`URL` of one Redis, or addresses of a cluster (default $REDIS_URL or "+defaultURL+")")
+	set.StringVar(&f.redis, "redis", "", "`URL` of one Redis, or addresses of a cluster (default $REDIS_URL or "+redisarg.DefaultURL+")")
 	set.StringVar(&f.prefix, "prefix", groups.DefaultPrefix, "of the fleet's `keys`")
 	set.DurationVar(&f.age, "age", 0, "remove presences not seen for longer; 0: than the max age of their node")
 	set.BoolVar(&f.rooms, "rooms", false, "delete the rooms without presences, too")
@@ -122,11 +123,6 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 		fmt.Fprintln(stderr, "rollcall-prune:", err)
 		set.Usage()
 	}
-	if f.redis == "" {
-		f.redis = os.Getenv("REDIS_URL")
-	}
-	if f.redis == "" {
-		f.redis = defaultURL
-	}
+	f.redis = redisarg.Or(f.redis)
 	return f, err
 }

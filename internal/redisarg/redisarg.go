@@ -1,23 +1,30 @@
-package main
+// Package redisarg reads the argument by which the commands find Redis.
+package redisarg
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-const defaultURL = "redis://127.0.0.1:6379"
+// DefaultURL is that of a Redis on this machine.
+const DefaultURL = "redis://127.0.0.1:6379"
 
 // errTarget does not show what was given, which may hold a password.
 var errTarget = errors.New("-redis is neither a URL such as redis://user:password@host:6379/0 nor addresses such as host:6379,host:6380")
 
-// connect returns a client for a URL or for addresses, and the address to show.
+// Or returns what was given, else the environment's REDIS_URL, else DefaultURL.
+func Or(given string) string { return cmp.Or(given, os.Getenv("REDIS_URL"), DefaultURL) }
+
+// Connect returns a client for a URL or for addresses, and the address to show.
 // It does not use the network. Its clients obey the context's deadline, so that
 // a server that does not answer is no reason to hang.
-func connect(target string) (client redis.UniversalClient, address string, err error) {
+func Connect(target string) (client redis.UniversalClient, address string, err error) {
 	if !strings.Contains(target, "://") {
 		addrs := strings.Split(target, ",")
 		for i, addr := range addrs {

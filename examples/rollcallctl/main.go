@@ -1,0 +1,175 @@
+// Command rollcallctl shows an operator what a fleet has in Redis, and mends it.
+//
+//	rollcallctl rooms                 the rooms and how many are there
+//	rollcallctl members ROOM          who is in a room
+//	rollcallctl watch ROOM            who comes and goes, until interrupted
+//	rollcallctl nodes                 the processes of the fleet, and their leases
+//	rollcallctl check                 what is wrong in the keyspace
+//	rollcallctl repair                the same, mended where it can be
+//	rollcallctl prune                 one sweep: stale presences and empty rooms
+//
+// It prints tables, in which names are quoted, or with -json a JSON object on each
+// line. The exit status is 0 if all is well, 1 if something failed or a problem is
+// left, with the reason and the address on standard error, and 2 if it was called
+// wrongly.
+//
+// All but watch is read by a process that is no node. Watch joins the fleet as a
+// node without connections, and leaves it at the end.
+//
+// # Flags
+//
+// They go before the command.
+//
+//	-redis    redis://, rediss:// or unix:// URL of one Redis, host:port of one,
+//	          or the addresses of a cluster with commas between. Defaults to the
+//	          environment's REDIS_URL, which keeps a password out of the list of
+//	          processes, and then to redis://127.0.0.1:6379.
+//	-prefix   that of the fleet's keys. Defaults to "presence".
+//	-json     print JSON lines
+//	-timeout  give up after this time. Defaults to 1 m, and for watch to never.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redisarg"
+	"github.com/rollcall-go/rollcall/luascripts"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+const (
+	done     = 0
+	failed   = 1
+	badUsage = 2
+)
+
+func main() {
+	logging.Disable() // go-redis would tell each try; the error tells the last
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// errProblems tells that there are problems left, which were printed.
+var errProblems = errors.New("there are problems")
+
+// ctl is one call of the command.
+type ctl struct {
+	redis, prefix string
+	timeout       time.Duration
+	room          string
+
+	client redis.UniversalClient
+	reader *presence.Reader
+	out    *printer
+}
+
+// command is one of the commands: whether it takes a room, and what it does.
+type command struct {
+	ofRoom bool
+	do     func(*ctl, context.Context) error
+}
+
+var commands = map[string]command{
+	"rooms":   {false, (*ctl).rooms},
+	"members": {true, (*ctl).members},
+	"watch":   {true, (*ctl).watch},
+	"nodes":   {false, (*ctl).nodes},
+	"check":   {false, (*ctl).check},
+	"repair":  {false, (*ctl).repair},
+	"prune":   {false, (*ctl).prune},
+}
+
+// run is main with all that a process has handed in. It returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	c, cmd, err := parse(args, stdout, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return done
+	case err != nil:
+		return badUsage // parse has said why
+	}
+	client, address, err := redisarg.Connect(redisarg.Or(c.redis))
+	if err != nil {
+		fmt.Fprintln(stderr, "rollcallctl:", err)
+		return badUsage
+	}
+	defer client.Close()
+	if c.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
+	c.client = client
+	c.reader, err = presence.NewReader(ctx, client, &presence.ReaderOptions{Prefix: c.prefix})
+	if err == nil {
+		err = cmd.do(c, ctx)
+	}
+	if err := errors.Join(err, c.out.flush()); err != nil {
+		if !errors.Is(err, errProblems) {
+			fmt.Fprintf(stderr, "rollcallctl: redis %s: %v\n", address, err)
+		}
+		return failed
+	}
+	return done
+}
+
+// parse reads the arguments, and says what is wrong with them on stderr.
+func parse(args []string, stdout, stderr io.Writer) (*ctl, command, error) {
+	var c ctl
+	set := flag.NewFlagSet("rollcallctl", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	// Its default is not the flag's own: help would show a password.
+	set.StringVar(&c.redis, "redis", "", "`URL` of one Redis, or addresses of a cluster (default $REDIS_URL or "+redisarg.DefaultURL+")")
+	set.StringVar(&c.prefix, "prefix", groups.DefaultPrefix, "of the fleet's `keys`")
+	json := set.Bool("json", false, "print JSON lines")
+	set.DurationVar(&c.timeout, "timeout", -1, "give up after this `time`; 0: never (default 1m, and never for watch)")
+	set.Usage = func() {
+		fmt.Fprintln(stderr, "usage: rollcallctl [flags] rooms | members ROOM | watch ROOM | nodes | check | repair | prune")
+		set.PrintDefaults()
+	}
+	if err := set.Parse(args); err != nil {
+		return nil, command{}, err
+	}
+	cmd, known := commands[set.Arg(0)]
+	wanted := 1
+	if cmd.ofRoom {
+		wanted, c.room = 2, set.Arg(1)
+	}
+	_, err := luascripts.NewKeys(c.prefix, 1)
+	switch {
+	case set.NArg() == 0:
+		err = errors.New("no command")
+	case !known:
+		err = fmt.Errorf("unknown command %q", set.Arg(0))
+	case set.NArg() > wanted:
+		err = fmt.Errorf("unexpected argument %q", set.Arg(wanted))
+	case cmd.ofRoom:
+		err = errors.Join(err, luascripts.CheckName("room", c.room))
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "rollcallctl:", err)
+		set.Usage()
+	}
+	if c.timeout < 0 {
+		c.timeout = time.Minute
+		if set.Arg(0) == "watch" {
+			c.timeout = 0
+		}
+	}
+	c.out = newPrinter(stdout, *json)
+	return &c, cmd, err
+}

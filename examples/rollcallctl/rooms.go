@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+const (
+	atOnce   = 500  // rooms whose counts are read in one round trip
+	maxWhole = 2000 // presences of a room that is read in one step
+
+	shownInfo = 60 // bytes, in a table
+)
+
+type roomRow struct {
+	Room      string `json:"room"`
+	Presences int    `json:"presences"`
+	Users     int    `json:"users"`
+	Anonymous int    `json:"anonymous"`
+}
+
+func (r roomRow) cells() []any { return []any{quoted(r.Room), r.Presences, r.Users, r.Anonymous} }
+
+func (c *ctl) rooms(ctx context.Context) error {
+	names := make(map[string]struct{})
+	for room, err := range c.reader.Rooms(ctx) {
+		if err != nil {
+			return err
+		}
+		names[room] = struct{}{}
+	}
+	c.out.head("ROOM", "PRESENCES", "USERS", "ANONYMOUS")
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(names)), atOnce) {
+		counts, err := c.reader.CountsOf(ctx, chunk...)
+		if err != nil {
+			return err
+		}
+		for i, room := range chunk {
+			c.out.row(roomRow{room, counts[i].Presences, counts[i].Users, counts[i].Anonymous})
+		}
+	}
+	return nil
+}
+
+type memberRow struct {
+	User     string    `json:"user"`
+	Key      string    `json:"key,omitempty"`
+	Channel  string    `json:"channel"`
+	JoinedAt time.Time `json:"joined_at"`
+	LastSeen time.Time `json:"last_seen,omitzero"`
+	Info     []byte    `json:"info,omitempty"` // base64
+	Unopened bool      `json:"unopened,omitempty"`
+}
+
+func newMemberRow(p presence.Presence) memberRow {
+	return memberRow{p.User, p.Key, p.Channel, p.JoinedAt, p.LastSeen, p.Info, p.Unopened}
+}
+
+func (m memberRow) cells() []any {
+	info := quoted(string(m.Info[:min(len(m.Info), shownInfo)]))
+	switch {
+	case m.Unopened:
+		info = "encrypted"
+	case len(m.Info) == 0:
+		info = ""
+	}
+	return []any{quoted(m.User), quoted(m.Channel), moment(m.JoinedAt), moment(m.LastSeen), info}
+}
+
+// members prints who is in a room. Of a large one, that is no single moment's
+// state, and when each was last seen is not read.
+func (c *ctl) members(ctx context.Context) error {
+	counts, err := c.reader.Counts(ctx, c.room)
+	if err != nil {
+		return err
+	}
+	c.out.head("USER", "CHANNEL", "JOINED", "LAST SEEN", "INFO")
+	if counts.Presences > maxWhole {
+		for p, err := range c.reader.All(ctx, c.room) {
+			if err != nil {
+				return err
+			}
+			c.out.row(newMemberRow(p))
+		}
+		return nil
+	}
+	members, err := c.reader.Presences(ctx, c.room)
+	for _, p := range members {
+		c.out.row(newMemberRow(p))
+	}
+	return err
+}
