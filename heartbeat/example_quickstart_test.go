@@ -30,7 +30,7 @@ func serveRooms(ctx context.Context, client redis.UniversalClient, l net.Listene
 	var tracker *presence.Tracker
 	tracker, err = presence.New(ctx, layer, &presence.Options{
 		OnChange: func(ctx context.Context, c presence.Change) {
-			if users, err := tracker.Users(ctx, c.Room); err == nil && len(c.Updated) == 0 {
+			if users, err := tracker.Users(ctx, c.Room); err == nil && len(c.Updated) == 0 && !c.Restored {
 				list, _ := groups.NewJSON("presence", users)
 				_ = layer.GroupSend(ctx, c.Room, list) // delivered at most once
 			}

@@ -54,6 +54,13 @@ type fleet struct {
 
 type times struct{ lease, maxAge time.Duration }
 
+// slow skips a test where only what is fast is asked for.
+func slow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+}
+
 func newFleet(t *testing.T, s *redistest.Server, nodes int) *fleet {
 	t.Helper()
 	return newFleetWith(t, s, nodes, times{lease, maxAge})

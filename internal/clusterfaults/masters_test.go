@@ -13,6 +13,7 @@ var partly = []string{"--cluster-require-full-coverage", "no"}
 
 // A master is killed with the last of its data, and its replica takes its place.
 func TestAMasterIsKilled(t *testing.T) {
+	slow(t)
 	s := redistest.ClusterWithReplicas(t, partly...)
 	f := newFleet(t, s, 3)
 	end := f.mustServe(f.others(f.on(1)...)...)
@@ -28,6 +29,7 @@ func TestAMasterIsKilled(t *testing.T) {
 
 // A master changes places with its replica in good order.
 func TestAMasterIsReplaced(t *testing.T) {
+	slow(t)
 	s := redistest.ClusterWithReplicas(t, partly...)
 	f := newFleet(t, s, 3)
 	end := f.mustServe(f.others(f.on(0)...)...)
@@ -45,6 +47,7 @@ func TestAMasterIsReplaced(t *testing.T) {
 // A master is cut off from all others, but not from the fleet. What it is told
 // until it notices is lost.
 func TestAMasterIsCutOff(t *testing.T) {
+	slow(t)
 	s := redistest.ClusterWithReplicas(t, partly...)
 	f := newFleet(t, s, 3)
 	end := f.mustServe(f.others(f.on(2)...)...)
@@ -64,6 +67,7 @@ func TestAMasterIsCutOff(t *testing.T) {
 // A part of the keyspace is away for longer than a lease and a hold, and lost at
 // last. The rooms in the others do not notice.
 func TestAPartIsDown(t *testing.T) {
+	slow(t)
 	s := redistest.Cluster(t, partly...)
 	f := newFleet(t, s, 3)
 	end := f.mustServe(f.others(f.on(0)...)...)
@@ -81,6 +85,7 @@ func TestAPartIsDown(t *testing.T) {
 // A part of the keyspace answers nothing, which takes longer to find out, for
 // longer than max age.
 func TestAPartIsFrozen(t *testing.T) {
+	slow(t)
 	s := redistest.Cluster(t, partly...)
 	f := newFleetWith(t, s, 3, times{lease: lease, maxAge: 6 * time.Second})
 	end := f.mustServe(f.others(f.on(1)...)...)

@@ -9,6 +9,7 @@ import (
 
 // A slot moves in a moment, back and forth, under load.
 func TestASlotMigrates(t *testing.T) {
+	slow(t)
 	s := redistest.Cluster(t)
 	f := newFleet(t, s, 3)
 	const shard = 5
@@ -26,6 +27,7 @@ func TestASlotMigrates(t *testing.T) {
 
 // A slot stands half way for longer than a lease and a hold.
 func TestASlotStandsHalfWay(t *testing.T) {
+	slow(t)
 	s := redistest.Cluster(t)
 	f := newFleet(t, s, 3)
 	const shard = 9
@@ -46,6 +48,7 @@ func TestASlotStandsHalfWay(t *testing.T) {
 
 // A fourth master takes its share of the slots.
 func TestAClusterGrows(t *testing.T) {
+	slow(t)
 	s := redistest.Cluster(t)
 	f := newFleet(t, s, 3)
 	calm := f.load()

@@ -22,6 +22,9 @@ func allRows() []row {
 // TestFaults causes each fault, one at a time, and tells how long it took until
 // all was right.
 func TestFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
 	redistest.RequireProgram(t, "redis-server", "valkey-server")
 	for _, r := range allRows() {
 		t.Run(r.number+" "+r.what, func(t *testing.T) { r.run(t, r.number) })
