@@ -8,7 +8,7 @@ import (
 )
 
 // LastSeen tells when each of some users was last in a room: when the last of
-// their connections went. It is the zero time where that is not known, as with a
+// their connections went, or its grace had ended. It is the zero time where that is not known, as with a
 // user who has not gone, who went before all that the room remembers, or where
 // Options.RememberUsers is 0 for all nodes.
 func (r *Reader) LastSeen(ctx context.Context, room string, users ...string) ([]time.Time, error) {

@@ -48,8 +48,9 @@ func (t *Tracker) LeaveAll(ctx context.Context, channel string, why Reason) (map
 // its presences stay for that long, to be removed then by whoever prunes, for the
 // reason given. Who comes back before that on another channel, as the same user
 // or with the same Member.Key, has never gone: UsersWent and UsersCame do not
-// tell of it. A presence in grace is in Redis alone, so it outlives this node,
-// and it is lost if Redis loses it. No grace is LeaveAll.
+// tell of it; until its grace has ended, lists of presences show both channels. A
+// presence in grace is in Redis alone, so it outlives this node, and it is lost if
+// Redis loses it. No grace is LeaveAll.
 func (t *Tracker) LeaveAllAfter(ctx context.Context, channel string, why Reason, grace time.Duration) (map[string]Revision, error) {
 	if grace < 0 {
 		return nil, &InvalidError{Field: "grace", Value: grace.String(), Reason: "negative"}

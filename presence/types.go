@@ -27,7 +27,7 @@ type Presence struct {
 	Key      string // empty where it is the user
 	Info     []byte
 	JoinedAt time.Time // by Redis's clock
-	LastSeen time.Time // by Redis's clock; zero where a call does not read it
+	LastSeen time.Time // by Redis's clock; zero where a call does not read it, and in grace
 	// Unopened tells that there is an info, which is withheld, as the keys of
 	// this process do not open it or it is in clear where there are keys.
 	Unopened bool
