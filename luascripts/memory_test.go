@@ -41,6 +41,15 @@ func TestOutOfMemory(t *testing.T) {
 	if missing, err := w.Touch(w.ctx, 0, "n1", []string{"2", "1"}); err != nil || len(missing) != 1 {
 		t.Fatal(missing, err)
 	}
+	// A sweep begins with these.
+	if mine, err := w.TakeTurn(w.ctx, 0, "t"); !mine || err != nil {
+		t.Fatal(mine, err)
+	}
+	rows, _, err := w.NodeRows(w.ctx, 0)
+	if err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	w.must(w.EndTurn(w.ctx, 0, "t"))
 	w.expect(w.pruneAll(0, "n1"), "lobby -e,3=cyd <cyd 1/1/0")
 	w.expect(w.write(remove("lobby", "2")).Events, "lobby -l,2=bob <bob 0/0/0")
 	if gone, err := w.PruneRooms(w.ctx, 0, []string{"lobby"}); err != nil || len(gone) != 1 {

@@ -46,7 +46,10 @@ func newScript(flags string, parts ...string) script {
 	}
 }
 
-const allowOOM = " flags=allow-oom"
+const (
+	allowOOM = " flags=allow-oom"
+	noWrites = " flags=no-writes"
+)
 
 // scripts are what a Store runs.
 type scripts struct {
@@ -81,7 +84,7 @@ func newScripts() scripts {
 		noRooms:  newScript(allowOOM, "prune_rooms"),
 		forget:   newScript(allowOOM, "forget"),
 		turn:     newScript(allowOOM, "time", "hold", "turn"),
-		clock:    newScript("", "time", "clock"),
+		clock:    newScript(noWrites, "time", "clock"),
 
 		recount: newScript(allowOOM, "time", "registry", "recount"),
 		enlist:  newScript(allowOOM, "time", "registry", "enlist"),

@@ -94,7 +94,7 @@ func scriptsFlushed(t *testing.T, number string) {
 	f.finish()
 }
 
-// Who leaves while Redis is out of memory is gone at once.
+// Who leaves while Redis is out of memory is gone at once, and who died is swept.
 func outOfMemory(t *testing.T, number string) {
 	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
 	f.load()
@@ -107,6 +107,11 @@ func outOfMemory(t *testing.T, number string) {
 		ask[int](f, m, "empty", 0)
 	}
 	f.healed(start, callBound, "removals")
+	restore()
+	f.join(2, joining{User: "ana", Rooms: rooms})
+	restore = f.s.SetConfig("maxmemory", "1")
+	f.kill(2)
+	f.healed(f.nodes[2].killed, swept, "a node is killed")
 	restore()
 	over := time.Now()
 	f.load()
