@@ -71,7 +71,23 @@ func (m *mix) round() {
 	over := time.Now()
 	m.calm()
 	m.replace()
-	m.healed(over, forgiven+back, what)
+	m.settled(over, forgiven+back, what)
+}
+
+// settled is healed, but that a node which others may take for lost may still be
+// swept at the moment at which it comes back.
+func (m *mix) settled(since time.Time, bound time.Duration, what string) {
+	m.t.Helper()
+	what = " " + what
+	for {
+		took := m.agreed(since, bound, what)
+		wrong := false
+		during(brief, brief/4, func() { wrong = wrong || m.agree() != nil })
+		if !wrong {
+			m.note(what, "healed in", took, bound)
+			return
+		}
+	}
 }
 
 // wreck causes faults, mends them, and returns their names.

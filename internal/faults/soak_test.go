@@ -44,7 +44,7 @@ func TestSoak(t *testing.T) {
 		m.calm()
 		m.replace()
 		redistest.Eventually(t, 2*patience, m.counted)
-		m.healed(over, patience, what)
+		m.settled(over, patience, what)
 		m.tellUse(fmt.Sprint("after ", time.Since(start).Round(time.Second)))
 	}
 	for _, n := range m.living() {
