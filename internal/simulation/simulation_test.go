@@ -121,7 +121,7 @@ func (f *fleet) inspect() {
 			}
 			f.log("mended: %v", p)
 		}
-		redistest.Advance(f.t, 15*time.Second) // graces that were lost begin anew, and end
+		redistest.Advance(f.t, 30*time.Second+2*sweep) // graces that were lost begin anew, and end
 	}
 	for p, err := range checker.Check(ctx) {
 		f.fail("the checker finds %v, %v", p, err)
