@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
@@ -19,7 +20,10 @@ import (
 	"github.com/rollcall-go/rollcall/prune"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m) }
+func TestMain(m *testing.M) {
+	logging.Disable() // the client prints a line for each refusal
+	redistest.Main(m)
+}
 
 // The leases are long for tests, so that a machine that is busy with other suites
 // takes no living node for dead.

@@ -13,7 +13,8 @@
 // through memory, so that minutes pass in milliseconds.
 //
 // For failovers there are [Replicated], a master and a replica behind one
-// address, and [ClusterWithReplicas]. A cluster's slots migrate, at once or in
+// address, [Sentinels], which watch over such a pair, and [ClusterWithReplicas].
+// [RealTLS] has certificates, and [Server.SetUser] users. A cluster's slots migrate, at once or in
 // steps; it grows; its masters are replaced or isolated.
 //
 // The methods of [Server] break a server: stop, kill, freeze, restart it, keep it

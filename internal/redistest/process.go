@@ -106,7 +106,11 @@ func (p *process) start() error {
 		"--enable-debug-command", "local",
 		"--repl-diskless-sync-delay", "0",
 	}, adminArgs()...)
-	cmd := exec.Command(p.path, append(args, p.args...)...)
+	more := p.args
+	if len(more) > 0 && !strings.HasPrefix(more[0], "-") { // a configuration file comes first
+		args, more = append([]string{more[0]}, args...), more[1:]
+	}
+	cmd := exec.Command(p.path, append(args, more...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	dieWithParent(cmd)
 

@@ -1,0 +1,108 @@
+package deployments_test
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/luascripts"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// rules reads blocks of docs/operations.md.
+func rules(t *testing.T, blocks ...string) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, block := range blocks {
+		m := regexp.MustCompile("(?s)```" + block + "\n(.*?)```").FindSubmatch(text)
+		if m == nil {
+			t.Fatalf("no block %q", block)
+		}
+		all = append(all, strings.Fields(string(m[1]))...)
+	}
+	return all
+}
+
+// A user with the rights of docs/operations.md may do all that there is, and has no
+// right that nothing needs.
+func TestSmallestRights(t *testing.T) {
+	for block, s := range map[string]*redistest.Server{"acl-single": redistest.Real(t), "acl-cluster": redistest.Cluster(t)} {
+		t.Run(s.Name(), func(t *testing.T) {
+			granted := rules(t, "acl", block)
+			s.SetUser("rollcall", append(granted, ">secret")...)
+			newClient := func() redis.UniversalClient {
+				return s.NewClient(t, func(o *redis.UniversalOptions) {
+					o.Username, o.Password, o.DisableIdentity = "rollcall", "secret", true
+				})
+			}
+			admin := s.NewClient(t)
+			everything(t, newClient, admin)
+			if s.IsCluster() {
+				migrate(t, s, newClient(), admin)
+			}
+			if denied := s.Denied(); len(denied) > 0 {
+				t.Errorf("denied: %q", denied)
+			}
+			used := commands(t, s)
+			for _, rule := range granted {
+				if command, ok := strings.CutPrefix(rule, "+"); ok && !used[command] {
+					t.Errorf("nothing uses %s", rule)
+				}
+			}
+			if t.Failed() {
+				t.Log(slices.Sorted(maps.Keys(used)))
+			}
+		})
+	}
+}
+
+// migrate reads a room whose slot is on its way, as in a cluster that grows.
+func migrate(t *testing.T, s *redistest.Server, client, admin redis.UniversalClient) {
+	t.Helper()
+	keys, err := luascripts.NewKeys("presence", luascripts.DefaultShards(client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.HSet(t.Context(), keys.Room("lobby"), "", "1 1 0 0 0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	slot := s.Slot(keys.Room("lobby"))
+	m := s.BeginMigration(slot, (s.Owner(slot)+1)%s.Nodes())
+	m.Move(100)
+	reader, err := presence.NewReader(t.Context(), client, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if snapshot, err := reader.Snapshot(t.Context(), "lobby"); err != nil || snapshot.Counts.Revision != 1 {
+		t.Errorf("%+v, %v", snapshot, err)
+	}
+	m.Finish()
+}
+
+// commands returns those that have been called.
+func commands(t *testing.T, s *redistest.Server) map[string]bool {
+	t.Helper()
+	used := map[string]bool{}
+	for i := range s.Nodes() {
+		info, err := s.Node(i).NewClient(t).InfoMap(t.Context(), "commandstats").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, stats := range info["Commandstats"] {
+			if !strings.HasPrefix(stats, "calls=0,") {
+				used[strings.TrimPrefix(name, "cmdstat_")] = true
+			}
+		}
+	}
+	return used
+}
