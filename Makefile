@@ -3,17 +3,23 @@
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 5s
 
+# Examples with dependencies of their own, which the library does not have.
+EXAMPLES = examples/websockets examples/opentelemetry
+
 .PHONY: test race lint fuzz bench ci
 
 test: ## all tests, once
 	go test ./...
+	@set -e; for m in $(EXAMPLES); do echo "go -C $$m test ./..."; go -C $$m test ./...; done
 
 race: ## all tests under the race detector
 	go test -race -timeout 15m ./...
+	@set -e; for m in $(EXAMPLES); do echo "go -C $$m test -race ./..."; go -C $$m test -race ./...; done
 
 lint: ## formatting and static checks
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "gofmt needed:"; echo "$$files"; exit 1; fi
 	go vet ./...
+	@set -e; for m in $(EXAMPLES); do echo "go -C $$m vet ./..."; go -C $$m vet ./...; done
 	go run $(STATICCHECK) ./...
 
 fuzz: ## each fuzz target for FUZZTIME

@@ -1,0 +1,40 @@
+// Package gorilla serves rooms over github.com/gorilla/websocket.
+package gorilla
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/heartbeat"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// Room returns a handler for GET /ws/{room}?user=NAME: who connects is in the room
+// until the connection ends, and says to all there what it says.
+func Room(layer *groups.Layer, tracker *presence.Tracker, opts *heartbeat.Options) http.HandlerFunc {
+	var upgrader websocket.Upgrader // it refuses other origins
+	return func(w http.ResponseWriter, r *http.Request) {
+		ws, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return // Upgrade has answered
+		}
+		defer ws.Close()
+		channel, err := layer.NewChannel()
+		if err != nil {
+			return // the node is closing
+		}
+		room, who := r.PathValue("room"), presence.Member{User: r.URL.Query().Get("user")}
+		_ = heartbeat.Serve(r.Context(), newConn(ws), tracker, channel, heartbeat.Handler[int]{
+			Connect: func(ctx context.Context) error {
+				_, _, err := tracker.Add(ctx, room, channel.Name(), who)
+				return err
+			},
+			Receive: func(ctx context.Context, _ int, data []byte) error {
+				return layer.GroupSend(ctx, room, groups.Message{Type: "chat", Payload: data})
+			},
+		}, opts)
+	}
+}
