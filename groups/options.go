@@ -64,7 +64,8 @@ type Options struct {
 	// are not encrypted, nor are counts. Defaults to none: no encryption.
 	Keys [][]byte
 
-	// Logger defaults to none.
+	// Logger gets at most one line of a kind a second, of the Tracker as well;
+	// docs/observability.md tells the levels. Defaults to none.
 	Logger *zap.Logger
 
 	sealer *seal.Sealer // made of Keys

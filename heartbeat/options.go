@@ -54,7 +54,8 @@ type Options struct {
 	// closes the socket with 1009. Defaults to 32 KiB; negative means no limit.
 	ReadLimit int64
 
-	// Logger defaults to none.
+	// Logger gets lines about connections that end badly. That of the layer,
+	// Layer.Logger, keeps a storm of them short. Defaults to none.
 	Logger *zap.Logger
 }
 

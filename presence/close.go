@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/rollcall-go/rollcall/groups"
 )
 
@@ -55,7 +57,13 @@ func (t *Tracker) shut(ctx context.Context, d departure) error {
 			}
 		}
 	}
-	return opError("close", "", "", errors.Join(err, t.changes.wait(ctx)))
+	err = errors.Join(err, t.changes.wait(ctx))
+	if err != nil {
+		t.log.Warn("node has left, not in good order", zap.Int("channels", len(channels)), zap.Error(err))
+	} else {
+		t.log.Info("node has left", zap.Int("channels", len(channels)), zap.Duration("grace", d.grace))
+	}
+	return opError("close", "", "", err)
 }
 
 // withdraw takes all that this node has out of Redis.

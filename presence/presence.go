@@ -103,6 +103,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 		t.work.Go(w.renewing)
 	}
 	t.work.Go(func() { t.every(checkViews, t.checkViews) })
+	t.log.Info("node has joined", zap.Int("shards", t.store.Shards()), zap.Duration("lease", o.Lease), zap.Duration("max_age", o.MaxAge))
 	return t, nil
 }
 

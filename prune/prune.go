@@ -26,7 +26,8 @@ type Options struct {
 	// that the nodes of a fleet do not sweep together. Defaults to 5 s.
 	Interval time.Duration
 
-	// Logger defaults to none.
+	// Logger gets a line for each sweep that fails; Layer.Logger is one. Defaults
+	// to none.
 	Logger *zap.Logger
 }
 
