@@ -78,7 +78,7 @@ func (r *replyReader) result(op Op, e *Event) (Result, error) {
 		}
 		item.Reason = r.rest[1]
 		item.Record, err = r.record(2)
-	case StatusGraced, StatusAbsent:
+	case StatusGraced, StatusAbsent, StatusFull:
 		r.rest = r.rest[1:]
 		return result, nil
 	default:
@@ -119,7 +119,7 @@ func (r *replyReader) next() byte {
 // added is the record that an operation adds at a time.
 func (o Op) added(now string) string {
 	switch o.Action {
-	case Add:
+	case Add, AddWithin:
 		return now + o.Record.tail()
 	default:
 		return o.Stored

@@ -71,7 +71,7 @@ func newScripts() scripts {
 	with := func(parts ...string) []string {
 		return append([]string{"list", "time", "record", "room", "users", "change", "commit"}, parts...)
 	}
-	write := with("single", "index", "add", "keep", "confirm", "update", "grace", "remove", "write")
+	write := with("single", "index", "add", "limit", "keep", "confirm", "update", "grace", "remove", "write")
 	all := scripts{
 		write:    newScript("", write...),
 		free:     newScript(allowOOM, write...),

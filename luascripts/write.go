@@ -22,12 +22,13 @@ type Action byte
 
 // The actions.
 const (
-	Add     Action = 'a'
-	Keep    Action = 'k'
-	Confirm Action = 'c'
-	Update  Action = 'u'
-	Grace   Action = 'g'
-	Remove  Action = 'r'
+	Add       Action = 'a'
+	AddWithin Action = 'l' // of a room on which its batch has no other operation
+	Keep      Action = 'k'
+	Confirm   Action = 'c'
+	Update    Action = 'u'
+	Grace     Action = 'g'
+	Remove    Action = 'r'
 )
 
 // Op is one operation of a batch.
@@ -35,7 +36,8 @@ type Op struct {
 	Action Action
 	Room   string
 	Short  string        // the channel's name after the node's id and the !
-	Record Record        // Add: without JoinedAt; Update: the info
+	Record Record        // Add and AddWithin: without JoinedAt; Update: the info
+	Limit  int           // AddWithin: how many users and anonymous channels the room may have
 	Stored string        // Keep and Confirm: the record, encoded
 	Since  int64         // Confirm: the revision at which it was written
 	Reason byte          // Grace and Remove: why
@@ -47,6 +49,8 @@ func (o Op) data() string {
 	switch o.Action {
 	case Add:
 		return o.Record.tail()
+	case AddWithin:
+		return strconv.Itoa(o.Limit) + " " + o.Record.tail()
 	case Keep:
 		return o.Stored
 	case Confirm:
@@ -83,6 +87,7 @@ const (
 	StatusRemoved Status = '-'
 	StatusGraced  Status = 'g'
 	StatusAbsent  Status = '.' // there is no such presence
+	StatusFull    Status = '!' // the room is, so that there is none either
 	StatusSame    Status = '=' // it was as it should be
 )
 

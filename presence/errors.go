@@ -25,6 +25,9 @@ var (
 	ErrNoAnswer = groups.ErrNoAnswer
 	// ErrNotPresent tells that the channel is not in the room.
 	ErrNotPresent = errors.New("rollcall: not present")
+	// ErrRoomFull tells that a room has as many users and anonymous channels as
+	// AddWithin was told.
+	ErrRoomFull = errors.New("rollcall: room is full")
 	// ErrRemade tells that a room was removed, and made again, since the revision
 	// that was waited for: what was written then is gone.
 	ErrRemade = errors.New("rollcall: room was removed and made again")
@@ -77,7 +80,7 @@ func opError(op, room, channel string, err error) error {
 
 // unavailable marks an error of Redis; rollcall's own stay as they are.
 func unavailable(err error) error {
-	for _, own := range []error{ErrUnavailable, ErrUnknownChannel, ErrNoAnswer, ErrClosed, ErrMismatch, ErrNodeTaken, luascripts.ErrServer} {
+	for _, own := range []error{ErrUnavailable, ErrUnknownChannel, ErrNoAnswer, ErrRoomFull, ErrClosed, ErrMismatch, ErrNodeTaken, luascripts.ErrServer} {
 		if err == nil || errors.Is(err, own) {
 			return err
 		}

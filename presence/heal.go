@@ -67,7 +67,7 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 			}
 			// This has undone a prune of which the node has heard only now: the
 			// channel is in the room, so it must be in the group.
-			if _, _, err := t.add(ctx, e, room, e.evictions()[room]); err != nil {
+			if _, _, err := t.add(ctx, e, room, e.evictions()[room], 0); err != nil {
 				failed = err
 			}
 		}
@@ -98,7 +98,7 @@ func (t *Tracker) reassert(ctx context.Context, e *entry, shard int, alive, sure
 		if t.store.Shard(room) != shard {
 			continue
 		}
-		if _, _, err := t.add(ctx, e, room, member); err != nil {
+		if _, _, err := t.add(ctx, e, room, member, 0); err != nil {
 			return err
 		}
 	}

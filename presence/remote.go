@@ -28,6 +28,7 @@ type call struct {
 	Info    []byte        `json:"info,omitempty"`
 	Reason  Reason        `json:"reason,omitempty"`
 	Grace   time.Duration `json:"grace,omitempty"`
+	Limit   int           `json:"limit,omitempty"`
 }
 
 // added is what adding returns.
@@ -55,10 +56,10 @@ func (t *Tracker) respond() {
 				return nil, ErrUnknownChannel // never passed on
 			}
 			return do(ctx, c)
-		}, ErrNotPresent)
+		}, ErrNotPresent, ErrRoomFull)
 	}
 	on(opAdd, func(ctx context.Context, c call) (any, error) {
-		p, revision, err := t.Add(ctx, c.Room, c.Channel, Member{User: c.User, Key: c.Key, Info: c.Info})
+		p, revision, err := t.addWithin(ctx, c.Room, c.Channel, Member{User: c.User, Key: c.Key, Info: c.Info}, max(0, c.Limit))
 		return added{p, revision}, err
 	})
 	on(opUpdate, func(ctx context.Context, c call) (any, error) {

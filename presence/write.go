@@ -17,12 +17,30 @@ import (
 // but its last seen, and the info given is ignored: Update changes it. As another
 // user, it changes over in one step, with the info given and joined now.
 func (t *Tracker) Add(ctx context.Context, room, channel string, m Member) (Presence, Revision, error) {
+	return t.addWithin(ctx, room, channel, m, 0)
+}
+
+// AddWithin is Add unless the room is full, which Redis decides in the same step:
+// it then returns ErrRoomFull, and nothing has changed. A room is full with so many
+// users, whatever their channels, and anonymous channels; those in grace count. A
+// user who is in the room is let in with another channel, and so is who comes back
+// before a grace has ended. One room takes one such addition of a node at a time,
+// a thousand a second, say.
+func (t *Tracker) AddWithin(ctx context.Context, room, channel string, m Member, limit int) (Presence, Revision, error) {
+	if limit <= 0 {
+		return Presence{}, 0, &InvalidError{Field: "limit", Value: fmt.Sprint(limit), Reason: "not positive"}
+	}
+	return t.addWithin(ctx, room, channel, m, limit)
+}
+
+// addWithin takes a limit of 0 for none.
+func (t *Tracker) addWithin(ctx context.Context, room, channel string, m Member, limit int) (Presence, Revision, error) {
 	if err := t.checkAdd(room, m); err != nil {
 		return Presence{}, 0, err
 	}
 	if t.isElsewhere(channel) {
 		var a added
-		c := call{Room: room, Channel: channel, User: m.User, Key: m.Key, Info: m.Info}
+		c := call{Room: room, Channel: channel, User: m.User, Key: m.Key, Info: m.Info, Limit: limit}
 		err := t.ask(ctx, opAdd, c, &a)
 		return a.Presence, a.Revision, opError("add", room, channel, err)
 	}
@@ -31,7 +49,7 @@ func (t *Tracker) Add(ctx context.Context, room, channel string, m Member) (Pres
 		return Presence{}, 0, opError("add", room, channel, err)
 	}
 	defer t.ledger.unlock(e)
-	p, revision, err := t.add(ctx, e, room, m)
+	p, revision, err := t.add(ctx, e, room, m, limit)
 	return p, revision, opError("add", room, channel, err)
 }
 
@@ -60,8 +78,8 @@ func (t *Tracker) checkInfo(info []byte) error {
 	}
 }
 
-// add is called with the entry locked.
-func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Presence, Revision, error) {
+// add is called with the entry locked. A limit of 0 is none.
+func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, limit int) (Presence, Revision, error) {
 	if t.ledger.closed.Load() {
 		return Presence{}, 0, ErrClosed
 	}
@@ -79,13 +97,22 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member) (Pre
 			t.discard(room, e.channel)
 		}
 	}
-	if err := t.layer.GroupAdd(ctx, room, e.channel); err != nil {
+	op := luascripts.Op{Action: luascripts.Add, Room: room, Short: e.short, Record: t.seal(room, e.channel, m)}
+	if limit == 0 {
+		err = t.layer.GroupAdd(ctx, room, e.channel)
+	} else { // who is refused hears nothing
+		op.Action, op.Limit = luascripts.AddWithin, limit
+		err = local.listening.Wait(ctx)
+	}
+	if err != nil {
 		undo()
 		return Presence{}, 0, unavailable(err)
 	}
-	op := luascripts.Op{Action: luascripts.Add, Room: room, Short: e.short, Record: t.seal(room, e.channel, m)}
 	sent := time.Now() // Redis sees it later: asserted again, it is not seen later still
 	results, err := t.writer(room).do(ctx, op)
+	if err == nil && results[0].Status == luascripts.StatusFull {
+		err = ErrRoomFull
+	}
 	if err != nil {
 		undo()
 		return Presence{}, 0, err

@@ -69,10 +69,10 @@ func newWriter(t *Tracker, shard int, r luascripts.Registration) *writer {
 }
 
 // take bounds a batch, and keeps operations on the same channel and room in
-// different ones.
+// different ones, and all others from one that looks how full its room is.
 func (w *writer) take(pending []*write) int {
-	type target struct{ short, room string }
-	seen := make(map[target]struct{})
+	type target struct{ short, room string } // short is empty: any channel
+	seen, limited := make(map[target]struct{}), make(map[string]struct{})
 	total, bytes := 0, 0
 	for i, p := range pending {
 		total += len(p.ops)
@@ -83,12 +83,22 @@ func (w *writer) take(pending []*write) int {
 			return i
 		}
 		for _, op := range p.ops {
-			if _, ok := seen[target{op.Short, op.Room}]; ok {
+			who := op.Short
+			if op.Action == luascripts.AddWithin {
+				who = ""
+			}
+			_, same := seen[target{who, op.Room}]
+			_, alone := limited[op.Room]
+			if same || alone {
 				return i
 			}
 		}
 		for _, op := range p.ops {
 			seen[target{op.Short, op.Room}] = struct{}{}
+			seen[target{"", op.Room}] = struct{}{}
+			if op.Action == luascripts.AddWithin {
+				limited[op.Room] = struct{}{}
+			}
 		}
 	}
 	return len(pending)

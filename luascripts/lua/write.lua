@@ -11,12 +11,12 @@
 --   name and that time in ms
 -- then for each room: its name, with its length (1 byte) before it; a letter for
 --   each of its operations; the channel of each; and the data of each: see add
---   (a), keep (k), confirm (c), update (u), grace (g) and remove (r)
+--   (a), limit (l), keep (k), confirm (c), update (u), grace (g) and remove (r)
 --
 -- Returns the time in ms and a blank; then for each room what became of each
 -- operation: + (it entered), ~ and the record (it changed), - and the reason and
 -- the record without info (it left, and may then enter), g (it is in grace), .
--- (there is none), = and the record (all is as before); then > or < and each user
+-- (there is none), ! (the room is full), = and the record (all is as before); then > or < and each user
 -- who came or went; and the line of its event, or its revision alone where nothing
 -- changed, and a newline. Records and users are netstrings.
 -- Errors: FENCED when the incarnation is not the node's, or when this is not the
@@ -41,8 +41,8 @@ clear_strays()
 
 local skip = #ARGV[1] + 2
 local function noted(letter, channel, told)
-  if letter == 'a' or letter == 'k' or letter == 'c' and told ~= '.' then
-    note(sub(channel, skip), room_name, true, seen[channel] or now_ms, letter == 'a')
+  if letter == 'a' or letter == 'k' or letter == 'c' and told ~= '.' or letter == 'l' and told ~= '!' then
+    note(sub(channel, skip), room_name, true, seen[channel] or now_ms, letter == 'a' or letter == 'l')
   elseif letter ~= 'u' then
     note(sub(channel, skip), room_name, false, false, false)
   end
