@@ -24,7 +24,13 @@ const (
 // line of each.
 func Cluster(t testing.TB, args ...string) *Server {
 	t.Helper()
-	nodes, err := newCluster(serverPath(t), masters, clusterArgs(args))
+	return ClusterOf(t, masters, args...)
+}
+
+// ClusterOf is [Cluster] with another number of masters.
+func ClusterOf(t testing.TB, n int, args ...string) *Server {
+	t.Helper()
+	nodes, err := newCluster(serverPath(t), n, clusterArgs(args))
 	if err == nil {
 		err = join(nodes)
 	}

@@ -1,0 +1,262 @@
+package clusterbench
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m) }
+
+const (
+	rooms   = 512
+	callers = 1024
+	touched = 500 // channels in a call
+	piped   = 100 // messages in a pipeline
+)
+
+// BenchmarkOperations has joins, sends and touches of 512 rooms, by 1,024 callers at
+// a time of one node, on one Redis and on clusters of one to three masters.
+func BenchmarkOperations(b *testing.B) {
+	for _, of := range []struct {
+		name  string
+		start func(b *testing.B) *redistest.Server
+	}{
+		{"redis", func(b *testing.B) *redistest.Server { return redistest.Real(b) }},
+		{"masters=1", func(b *testing.B) *redistest.Server { return redistest.ClusterOf(b, 1) }},
+		{"masters=2", func(b *testing.B) *redistest.Server { return redistest.ClusterOf(b, 2) }},
+		{"masters=3", func(b *testing.B) *redistest.Server { return redistest.ClusterOf(b, 3) }},
+	} {
+		b.Run(of.name, func(b *testing.B) {
+			s := of.start(b)
+			n := newNode(b, s)
+			b.Run("join", func(b *testing.B) { n.joins(b, s) })
+			b.Run("send", func(b *testing.B) { n.sends(b, s) })
+			b.Run("touch", func(b *testing.B) { n.touches(b, s) })
+		})
+	}
+}
+
+type node struct {
+	layer   *groups.Layer
+	tracker *presence.Tracker
+	names   []string
+}
+
+func newNode(b *testing.B, s *redistest.Server) *node {
+	b.Helper()
+	n := &node{}
+	for i := range rooms {
+		n.names = append(n.names, "room "+strconv.Itoa(i))
+	}
+	var err error
+	if n.layer, err = groups.New(b.Context(), s.NewClient(b), nil); err != nil {
+		b.Fatal(err)
+	}
+	if n.tracker, err = presence.New(b.Context(), n.layer, nil); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, _ = n.tracker.Close(ctx), n.layer.Close(ctx)
+	})
+	return n
+}
+
+// joins adds new channels, each with an info of 64 bytes and a user of its own.
+func (n *node) joins(b *testing.B, s *redistest.Server) {
+	info := make([]byte, 64)
+	var mu sync.Mutex
+	var open []*groups.Channel
+	run(b, s, func(ctx context.Context, i int) error {
+		ch, err := n.layer.NewChannel()
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		open = append(open, ch)
+		mu.Unlock()
+		_, _, err = n.tracker.Add(ctx, n.names[i%rooms], ch.Name(), presence.Member{User: "user " + ch.Name(), Info: info})
+		return err
+	})
+	b.StopTimer()
+	parallel(b, len(open), func(ctx context.Context, i int) error {
+		_, err := n.tracker.LeaveAll(ctx, open[i].Name(), presence.Left)
+		return err
+	})
+}
+
+// sends sends 64 bytes to a group that this node hears.
+func (n *node) sends(b *testing.B, s *redistest.Server) {
+	ch, err := n.layer.NewChannel()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range n.names {
+		if err := n.layer.GroupAdd(b.Context(), name, ch.Name()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	m := groups.Message{Type: "line", Payload: make([]byte, 64)}
+	run(b, s, func(ctx context.Context, i int) error { return n.layer.GroupSend(ctx, n.names[i%rooms], m) })
+	b.StopTimer()
+	_ = ch.Close()
+}
+
+// touches writes when channels were last seen, 500 in a call, as a node does that
+// has so many in a shard.
+func (n *node) touches(b *testing.B, s *redistest.Server) {
+	store := n.tracker.Store()
+	shorts := make([]string, touched)
+	var members []redis.Z
+	for i := range shorts {
+		shorts[i] = strconv.Itoa(i)
+		members = append(members, redis.Z{Member: shorts[i]})
+	}
+	for shard := range store.Shards() {
+		if err := store.Client().ZAdd(b.Context(), store.Presences(shard, "another"), members...).Err(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	calls := max(store.Shards(), b.N/touched)
+	cpu := newCPU(s)
+	parallel(b, calls, func(ctx context.Context, i int) error {
+		_, err := store.Touch(ctx, i%store.Shards(), "another", shorts)
+		return err
+	})
+	cpu.report(b, calls*touched)
+	b.StopTimer()
+	for shard := range store.Shards() {
+		store.Client().Del(context.Background(), store.Presences(shard, "another"))
+	}
+}
+
+// BenchmarkMessage publishes on 16 topics, each with one subscriber, in pipelines
+// of 100: on topics of sharded pub/sub, as rollcall does on a cluster, and on plain
+// ones, which each master passes on to all others.
+func BenchmarkMessage(b *testing.B) {
+	for _, masters := range []int{1, 2, 3} {
+		b.Run(fmt.Sprint("masters=", masters), func(b *testing.B) {
+			s := redistest.ClusterOf(b, masters)
+			of := make([]*redis.Client, masters)
+			for i, addr := range s.Addrs {
+				of[i] = redis.NewClient(&redis.Options{Addr: addr})
+				b.Cleanup(func() { _ = of[i].Close() })
+			}
+			var topics []string
+			var owners []*redis.Client
+			for i := range 16 {
+				topics = append(topics, fmt.Sprint("topic ", i))
+				owners = append(owners, of[s.Owner(s.Slot(topics[i]))])
+			}
+			data := make([]byte, 64)
+			for _, kind := range []string{"sharded", "plain"} {
+				b.Run(kind, func(b *testing.B) {
+					for i, topic := range topics {
+						if kind == "sharded" {
+							drain(b, owners[i].SSubscribe(b.Context(), topic))
+						} else {
+							drain(b, owners[i].Subscribe(b.Context(), topic))
+						}
+					}
+					cpu := newCPU(s)
+					parallel(b, b.N/piped, func(ctx context.Context, i int) error {
+						pipe := owners[i%16].Pipeline()
+						for range piped {
+							if kind == "sharded" {
+								pipe.SPublish(ctx, topics[i%16], data)
+							} else {
+								pipe.Publish(ctx, topics[i%16], data)
+							}
+						}
+						_, err := pipe.Exec(ctx)
+						return err
+					})
+					cpu.report(b, b.N/piped*piped)
+				})
+			}
+		})
+	}
+}
+
+func drain(b *testing.B, ps *redis.PubSub) {
+	b.Helper()
+	if _, err := ps.Receive(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			if _, err := ps.Receive(context.Background()); err != nil {
+				return
+			}
+		}
+	})
+	b.Cleanup(func() {
+		_ = ps.Close()
+		work.Wait()
+	})
+}
+
+// run measures b.N calls.
+func run(b *testing.B, s *redistest.Server, f func(ctx context.Context, i int) error) {
+	b.Helper()
+	cpu := newCPU(s)
+	parallel(b, b.N, f)
+	cpu.report(b, b.N)
+}
+
+// parallel makes n calls, 1,024 at a time. All of a round begin together, so that
+// they share as many calls of Redis however fast that is.
+func parallel(b *testing.B, n int, f func(ctx context.Context, i int) error) {
+	b.Helper()
+	for first := 0; first < n; first += callers {
+		var work sync.WaitGroup
+		for i := first; i < min(n, first+callers); i++ {
+			work.Go(func() {
+				if err := f(context.Background(), i); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		work.Wait()
+	}
+}
+
+// cpu is what each master has used so far.
+type cpu struct {
+	s      *redistest.Server
+	before []time.Duration
+}
+
+func newCPU(s *redistest.Server) cpu {
+	c := cpu{s: s}
+	for i := range s.Nodes() {
+		c.before = append(c.before, s.Node(i).CPU())
+	}
+	return c
+}
+
+// report tells what n operations have cost since, in seconds of CPU for a million.
+func (c cpu) report(b *testing.B, n int) {
+	b.Helper()
+	var busiest, all time.Duration
+	for i, before := range c.before {
+		used := c.s.Node(i).CPU() - before
+		busiest, all = max(busiest, used), all+used
+	}
+	million := 1e6 / float64(n)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(busiest.Seconds()*million, "busiest-s/M")
+	b.ReportMetric(all.Seconds()*million, "all-s/M")
+}
