@@ -78,7 +78,7 @@ func (n *node) joins(b *testing.B, s *redistest.Server) {
 	info := make([]byte, 64)
 	var mu sync.Mutex
 	var open []*groups.Channel
-	run(b, s, func(ctx context.Context, i int) error {
+	m := run(b, s, func(ctx context.Context, i int) error {
 		ch, err := n.layer.NewChannel()
 		if err != nil {
 			return err
@@ -89,6 +89,7 @@ func (n *node) joins(b *testing.B, s *redistest.Server) {
 		_, _, err = n.tracker.Add(ctx, n.names[i%rooms], ch.Name(), presence.Member{User: "user " + ch.Name(), Info: info})
 		return err
 	})
+	m.reportMemory(b, len(open))
 	b.StopTimer()
 	parallel(b, len(open), func(ctx context.Context, i int) error {
 		_, err := n.tracker.LeaveAll(ctx, open[i].Name(), presence.Left)
@@ -129,12 +130,12 @@ func (n *node) touches(b *testing.B, s *redistest.Server) {
 		}
 	}
 	calls := max(store.Shards(), b.N/touched)
-	cpu := newCPU(s)
+	m := newMeter(b, s)
 	parallel(b, calls, func(ctx context.Context, i int) error {
 		_, err := store.Touch(ctx, i%store.Shards(), "another", shorts)
 		return err
 	})
-	cpu.report(b, calls*touched)
+	m.report(b, calls*touched)
 	b.StopTimer()
 	for shard := range store.Shards() {
 		store.Client().Del(context.Background(), store.Presences(shard, "another"))
@@ -169,7 +170,7 @@ func BenchmarkMessage(b *testing.B) {
 							drain(b, owners[i].Subscribe(b.Context(), topic))
 						}
 					}
-					cpu := newCPU(s)
+					m := newMeter(b, s)
 					parallel(b, b.N/piped, func(ctx context.Context, i int) error {
 						pipe := owners[i%16].Pipeline()
 						for range piped {
@@ -182,11 +183,67 @@ func BenchmarkMessage(b *testing.B) {
 						_, err := pipe.Exec(ctx)
 						return err
 					})
-					cpu.report(b, b.N/piped*piped)
+					m.report(b, b.N/piped*piped)
 				})
 			}
 		})
 	}
+}
+
+// BenchmarkFanout publishes 250 bytes, as many as the event of a join has, on a
+// topic that so many connections hear.
+func BenchmarkFanout(b *testing.B) {
+	s := redistest.ClusterOf(b, 1)
+	c := redis.NewClient(&redis.Options{Addr: s.Addrs[0]})
+	b.Cleanup(func() { _ = c.Close() })
+	data := make([]byte, 250)
+	for _, subscribers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprint("subscribers=", subscribers), func(b *testing.B) {
+			topic := fmt.Sprint("topic of ", subscribers)
+			for range subscribers {
+				drain(b, c.SSubscribe(b.Context(), topic))
+			}
+			m := newMeter(b, s)
+			for range b.N / piped {
+				pipe := c.Pipeline()
+				for range piped {
+					pipe.SPublish(b.Context(), topic, data)
+				}
+				if _, err := pipe.Exec(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			m.report(b, b.N/piped*piped)
+		})
+	}
+}
+
+// BenchmarkMigration moves a shard to another master, with rooms of a hundred: for
+// so long it is away.
+func BenchmarkMigration(b *testing.B) {
+	s := redistest.ClusterOf(b, 2)
+	n := newNode(b, s)
+	store := n.tracker.Store()
+	var names []string
+	for i := 0; len(names) < max(1, b.N/100); i++ {
+		if name := fmt.Sprint("room ", i); store.Shard(name) == 0 {
+			names = append(names, name)
+		}
+	}
+	parallel(b, b.N, func(ctx context.Context, i int) error {
+		ch, err := n.layer.NewChannel()
+		if err == nil {
+			m := presence.Member{User: "user " + ch.Name(), Info: make([]byte, 64)}
+			_, _, err = n.tracker.Add(ctx, names[i%len(names)], ch.Name(), m)
+		}
+		return err
+	})
+	slot := s.Slot(store.Meta(0))
+	b.ResetTimer()
+	s.MigrateSlot(slot, (s.Owner(slot)+1)%2)
+	b.StopTimer()
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N), "us/presence")
+	b.ReportMetric(0, "ns/op")
 }
 
 func drain(b *testing.B, ps *redis.PubSub) {
@@ -209,11 +266,12 @@ func drain(b *testing.B, ps *redis.PubSub) {
 }
 
 // run measures b.N calls.
-func run(b *testing.B, s *redistest.Server, f func(ctx context.Context, i int) error) {
+func run(b *testing.B, s *redistest.Server, f func(ctx context.Context, i int) error) meter {
 	b.Helper()
-	cpu := newCPU(s)
+	m := newMeter(b, s)
 	parallel(b, b.N, f)
-	cpu.report(b, b.N)
+	m.report(b, b.N)
+	return m
 }
 
 // parallel makes n calls, 1,024 at a time. All of a round begin together, so that
@@ -233,30 +291,74 @@ func parallel(b *testing.B, n int, f func(ctx context.Context, i int) error) {
 	}
 }
 
-// cpu is what each master has used so far.
-type cpu struct {
+// usage is what each master has used so far.
+type usage struct {
+	cpu    time.Duration
+	net    int64 // bytes from and to clients
+	memory int64
+}
+
+type meter struct {
 	s      *redistest.Server
-	before []time.Duration
+	before []usage
 }
 
-func newCPU(s *redistest.Server) cpu {
-	c := cpu{s: s}
+func newMeter(b *testing.B, s *redistest.Server) meter {
+	b.Helper()
+	return meter{s, read(b, s)}
+}
+
+func read(b *testing.B, s *redistest.Server) []usage {
+	b.Helper()
+	var all []usage
 	for i := range s.Nodes() {
-		c.before = append(c.before, s.Node(i).CPU())
+		node := s.Node(i)
+		c := redis.NewClient(&redis.Options{Addr: node.Addrs[0]})
+		info, err := c.InfoMap(b.Context()).Result()
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = c.Close()
+		number := func(section, name string) int64 {
+			n, err := strconv.ParseInt(info[section][name], 10, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return n
+		}
+		all = append(all, usage{
+			cpu:    node.CPU(),
+			net:    number("Stats", "total_net_input_bytes") + number("Stats", "total_net_output_bytes"),
+			memory: number("Memory", "used_memory"),
+		})
 	}
-	return c
+	return all
 }
 
-// report tells what n operations have cost since, in seconds of CPU for a million.
-func (c cpu) report(b *testing.B, n int) {
+// report tells what n operations have cost since: seconds of CPU for a million, and
+// bytes for one.
+func (m meter) report(b *testing.B, n int) {
 	b.Helper()
 	var busiest, all time.Duration
-	for i, before := range c.before {
-		used := c.s.Node(i).CPU() - before
+	var net int64
+	for i, now := range read(b, m.s) {
+		used := now.cpu - m.before[i].cpu
 		busiest, all = max(busiest, used), all+used
+		net += now.net - m.before[i].net
 	}
 	million := 1e6 / float64(n)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(busiest.Seconds()*million, "busiest-s/M")
 	b.ReportMetric(all.Seconds()*million, "all-s/M")
+	b.ReportMetric(float64(net)/float64(n), "net-B/op")
+}
+
+// reportMemory tells how many bytes each of n things takes that are new since.
+func (m meter) reportMemory(b *testing.B, n int) {
+	b.Helper()
+	var memory int64
+	for i, now := range read(b, m.s) {
+		memory += now.memory - m.before[i].memory
+	}
+	b.ReportMetric(float64(memory)/float64(n), "memory-B/op")
 }
