@@ -20,7 +20,12 @@ func (s *Store) Due(ctx context.Context, shard int, now time.Time) ([]Graced, er
 	members, err := s.client.ZRangeByScore(ctx, s.Grace(shard), &redis.ZRangeBy{
 		Min: "-inf", Max: strconv.FormatInt(now.UnixMilli(), 10), Count: MaxSweep,
 	}).Result()
-	return gracedOf(members), err
+	if err != nil {
+		return nil, err
+	}
+	graced := gracedOf(members)
+	sizes, err := s.sizes(ctx, graced)
+	return graced[:light(sizes)], err
 }
 
 // AllGraced returns the presences in grace from a place on, and the next place,

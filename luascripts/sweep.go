@@ -56,7 +56,7 @@ func (s *Store) Stale(ctx context.Context, shard int, node string, before time.T
 	if err != nil {
 		return nil, err
 	}
-	return firstStale(shorts, entries), nil
+	return s.lightStale(ctx, node, firstStale(shorts, entries))
 }
 
 // Orphans returns channels of a node, whenever they were seen, up to MaxSweep
@@ -73,7 +73,7 @@ func (s *Store) Orphans(ctx context.Context, shard int, node string) ([]Stale, e
 			for i := 0; i+1 < len(page); i += 2 {
 				shorts, entries = append(shorts, page[i]), append(entries, page[i+1])
 			}
-			return firstStale(shorts, entries), nil
+			return s.lightStale(ctx, node, firstStale(shorts, entries))
 		}
 		cursor = next
 	}
