@@ -19,7 +19,7 @@ const (
 	patience = 40 * time.Second
 	// All must stay right for a while after each fault, and after the last one for
 	// as long as it takes to find a node dead.
-	brief  = 2 * sweep
+	brief  = sweep
 	steady = lease + 2*sweep
 )
 

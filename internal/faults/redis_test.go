@@ -123,12 +123,13 @@ func outOfMemory(t *testing.T, number string) {
 
 func redisRefuses(t *testing.T, number string) {
 	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+	away := outage
 	for _, c := range []struct {
 		what   string
 		refuse func() (mend func())
 	}{
 		{"READONLY", func() func() { f.s.ReadOnly(); return f.s.Promote }},
-		{"LOADING", func() func() { f.s.Load(outage); return func() {} }},
+		{"LOADING", func() func() { f.s.Load(away); return func() {} }},
 		{"MISCONF", func() func() { f.s.BreakDisk(); return f.s.MendDisk }},
 		{"NOREPLICAS", func() func() { return f.s.SetConfig("min-replicas-to-write", "1") }},
 		{"NOAUTH", func() func() {
@@ -140,7 +141,8 @@ func redisRefuses(t *testing.T, number string) {
 		f.load()
 		last(300 * time.Millisecond)
 		mend := c.refuse()
-		last(outage)
+		last(away)
+		away = lease / 2 // no need to wait for leases each time
 		mend()
 		over := time.Now()
 		f.calm()
