@@ -46,6 +46,18 @@ func TestEachClaimIsOfARow(t *testing.T) {
 	}
 }
 
+// A quick run is to be short: each of its rows has a claim.
+func TestEachQuickRowHasAClaim(t *testing.T) {
+	for _, table := range tables() {
+		for _, r := range table.rows {
+			claimed := slices.ContainsFunc(claims, func(c claim) bool { return c.row == r.name })
+			if r.quick && !claimed {
+				t.Errorf("%q is quick and has no claim", r.name)
+			}
+		}
+	}
+}
+
 func TestATargetIsScaledByWhatItWasSetBy(t *testing.T) {
 	r := result{
 		row: row{targets: []target{{of: cpuOp, atMost: 5, scaleBy: um, was: 10}}},

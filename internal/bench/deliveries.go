@@ -14,7 +14,6 @@ func deliveryTable() table {
 	return table{title: "Delivery on a node", columns: []metric{p50, p99, allocs}, rows: []row{{
 		name:    "a message to 10,000 local channels",
 		sides:   []string{ours},
-		quick:   true,
 		targets: []target{{of: p50, atMost: 1000}, {of: allocs, atMost: 100}},
 		turn:    deliveryTurn,
 	}}}

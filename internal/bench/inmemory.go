@@ -16,7 +16,6 @@ func inMemoryTable() table {
 		return row{
 			name:    fmt.Sprintf("a touch, %d callers", callers),
 			sides:   []string{ours},
-			quick:   true,
 			targets: []target{{of: nsOp, atMost: 50}, {of: allocs, atMost: 0}},
 			turn: inMemoryTurn(callers, func(r *rollcall, _ *presence.Watcher) func(int) {
 				var names []string
@@ -32,7 +31,6 @@ func inMemoryTable() table {
 		{
 			name:    "counts from a live view",
 			sides:   []string{ours},
-			quick:   true,
 			targets: []target{{of: nsOp, atMost: 100}, {of: allocs, atMost: 0}},
 			turn: inMemoryTurn(1, func(_ *rollcall, w *presence.Watcher) func(int) {
 				return func(int) { w.Counts() }

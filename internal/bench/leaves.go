@@ -12,13 +12,13 @@ func leaveTable() table {
 		one := row{
 			name:  fmt.Sprintf("leave, 1,000 rooms, %d callers", callers),
 			sides: everyone,
-			quick: true,
+			quick: callers == 64,
 			turn:  leaveTurn(callers),
 		}
 		ten := row{
 			name:  fmt.Sprintf("leave all of 10 rooms, %d callers", callers),
 			sides: everyone,
-			quick: true,
+			quick: callers == 64,
 			turn:  leaveAllTurn(callers),
 		}
 		if callers == 64 {

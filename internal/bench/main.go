@@ -31,7 +31,7 @@ func main() {
 func run(ctx context.Context, out io.Writer, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	only := flags.String("rows", "", "run the rows whose name or table matches this regexp")
-	quick := flags.Bool("quick", false, "the main rows once, with a tenth of the work")
+	quick := flags.Bool("quick", false, "the rows of claims once, with a tenth of the work")
 	rounds := flags.Int("rounds", 5, "turns of each side, of which the median counts")
 	scale := flags.Float64("scale", 1, "part of the usual number of operations")
 	margin := flags.Float64("margin", 0.25, "by how much a claim may be missed; a quick run allows twice as much")

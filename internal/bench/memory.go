@@ -8,7 +8,7 @@ func memoryTable() table {
 		return row{
 			name:    name,
 			sides:   everyone,
-			quick:   rooms > 1,
+			quick:   rooms == n,
 			targets: []target{{of: bytesOf, atMost: limit}},
 			turn:    memoryTurn(rooms, n),
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/centrifugal/centrifuge"
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,7 +24,7 @@ func newPeerNode(addr string, config centrifuge.Config) (*peerNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	shard, err := centrifuge.NewRedisShard(node, centrifuge.RedisShardConfig{Address: addr})
+	shard, err := centrifuge.NewRedisShard(node, centrifuge.RedisShardConfig{Address: addr, IOTimeout: time.Minute})
 	return &peerNode{node: node, shard: shard}, err
 }
 

@@ -18,7 +18,7 @@ type row struct {
 	name    string
 	sides   []string
 	targets []target
-	quick   bool // part of the smoke run
+	quick   bool // part of the smoke run, as its claims are stable with little work
 	turn    func(ctx context.Context, b *bench, side string) (sample, error)
 }
 
