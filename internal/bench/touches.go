@@ -96,7 +96,7 @@ func (b *bench) flush(ctx context.Context, r *rollcall, n, flushes int) (sample,
 			if seen >= int64(n) {
 				break
 			}
-			if time.Since(start) > 20*time.Second {
+			if time.Since(start) > 2*time.Minute {
 				return nil, fmt.Errorf("%d of %d touches were flushed", seen, n)
 			}
 			time.Sleep(50 * time.Millisecond)

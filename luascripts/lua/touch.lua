@@ -5,10 +5,10 @@
 --
 -- Returns those that have no presence.
 
-local seen = {}
-for i, channel in ipairs(ARGV) do
-  seen[i * 2 - 1] = now_ms
-  seen[i * 2] = channel
+local seen, n = {}, 0
+for i = 1, #ARGV do
+  seen[n + 1], seen[n + 2] = now_ms, ARGV[i]
+  n = n + 2
 end
 if redis.call('ZADD', KEYS[1], 'XX', 'GT', 'CH', unpack(seen)) == #ARGV then return {} end
 local missing = {}
