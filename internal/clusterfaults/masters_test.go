@@ -109,7 +109,7 @@ func (f *fleet) serves(master int) {
 			redistest.Eventually(f.t, patience, func() error {
 				p, err := n.join("", []string{f.rooms[shard]})
 				if err == nil {
-					n.leave(p)
+					n.leave(p, 0)
 				}
 				return err
 			})

@@ -149,7 +149,7 @@ func (n *node) join(user string, rooms []string) (*person, error) {
 			return err
 		})
 		if err != nil {
-			n.leave(p)
+			n.leave(p, 0)
 			return nil, err
 		}
 		n.fleet.came(room, ch.Name(), user)
@@ -175,10 +175,10 @@ func (f *fleet) goes(p *person) {
 }
 
 // leave disconnects somebody. What fails is tried again in the background.
-func (n *node) leave(p *person) {
+func (n *node) leave(p *person, grace time.Duration) {
 	n.fleet.goes(p)
 	_ = n.call("leave", p.rooms[0], func(ctx context.Context) error {
-		_, err := n.tracker.LeaveAll(ctx, p.channel.Name(), presence.Disconnected)
+		_, err := n.tracker.LeaveAllAfter(ctx, p.channel.Name(), presence.Disconnected, grace)
 		return err
 	})
 	_ = p.channel.Close()
@@ -215,7 +215,18 @@ func (n *node) churn(ctx context.Context) {
 			}
 		} else {
 			i := rand.IntN(len(mine))
-			n.leave(mine[i])
+			switch p := mine[i]; rand.IntN(3) {
+			case 0:
+				_ = n.call("update", p.rooms[0], func(ctx context.Context) error {
+					_, err := n.tracker.Update(ctx, p.rooms[0], p.channel.Name(), []byte(time.Now().String()))
+					return err
+				})
+				continue
+			case 1:
+				n.leave(p, 0)
+			case 2:
+				n.leave(p, lease/3)
+			}
 			mine = append(mine[:i], mine[i+1:]...)
 		}
 		n.pause(ctx, rand.N(30*time.Millisecond))
