@@ -47,7 +47,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 		ends <- heartbeat.Serve(r.Context(), conn, tracker, channel, handler{Connect: func(ctx context.Context) error {
 			_, _, err := tracker.Add(ctx, "lobby", channel.Name(), presence.Member{User: r.URL.Query().Get("user")})
 			return err
-		}}, &heartbeat.Options{WriteTimeout: 500 * time.Millisecond})
+		}}, &heartbeat.Options{WriteTimeout: 2 * time.Second})
 	}))
 	var closing sync.Once
 	end := func() {
@@ -83,14 +83,16 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 		})
 	}
 	users(2)
-	go func() {
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	sending.Go(func() {
 		for i := range messages {
 			payload := fmt.Sprint(i, " ", strings.Repeat("x", size))
 			if err := layer.GroupSend(t.Context(), "lobby", groups.Message{Payload: []byte(payload)}); err != nil {
 				t.Error(err)
 			}
 		}
-	}()
+	})
 	for i := range messages {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		_, data, err := reads.Read(ctx)
