@@ -1,0 +1,3 @@
+// Package published holds tests of what the module shows its users: the API, which
+// is recorded so that no change of it goes unnoticed, and the links of the pages.
+package published
