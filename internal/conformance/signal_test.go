@@ -86,15 +86,15 @@ func signalFails(t *testing.T, s *redistest.Server) {
 // Writes do not wait for the handler, of their own room or of another, and a
 // slow one is reported.
 func signalOutsideWrites(t *testing.T, s *redistest.Server) {
-	stalled := make(chan struct{})
+	stalled, began := make(chan struct{}), make(chan time.Time, 10)
 	n := newNode(t, s, config{change: func(_ *node, c presence.Change) {
 		if c.Room == "slow" {
+			began <- time.Now()
 			<-stalled
 		}
 	}})
 	release := sync.OnceFunc(func() { close(stalled) })
 	defer release()
-	start := time.Now()
 	ch := n.enter(t, "slow", "ana")
 	n.add(t, "slow", n.open(t), "ben") // the same room
 	n.add(t, "other", ch, "ana")       // another
@@ -113,6 +113,7 @@ func signalOutsideWrites(t *testing.T, s *redistest.Server) {
 		}
 		return nil
 	})
+	start := <-began
 	redistest.Eventually(t, patience, func() error {
 		if since := time.Since(start); since < 1100*time.Millisecond {
 			return fmt.Errorf("the handler is slow after a second, not after %v", since)

@@ -25,7 +25,7 @@ const forgiven = lease + 5*time.Second + 2*slack
 // others from it, and a sweep.
 const swept = 5*time.Second + sweep + slack
 
-const slack = 1500 * time.Millisecond // of a busy machine
+const slack = 4 * time.Second // of a busy machine
 
 // Each member of a killed node departs once, for each watcher and for the
 // handlers together, within the lease and a sweep.
