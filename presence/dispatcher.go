@@ -24,7 +24,8 @@ type dispatcher struct {
 
 	mu      sync.Mutex
 	waiting map[string][]Change // a room is here while a goroutine serves it
-	work    sync.WaitGroup
+	running int                 // goroutines; a WaitGroup bars those that come while it is waited for
+	idle    chan struct{}       // closed when none runs; nil unless somebody waits
 
 	panics, merged atomic.Uint64
 }
@@ -50,7 +51,26 @@ func (d *dispatcher) post(c Change) {
 		queue[len(queue)-1] = Change{Room: c.Room, Counts: c.Counts, Bulk: true}
 	}
 	if !running {
-		d.work.Go(func() { d.serve(c.Room) })
+		d.start(func() { d.serve(c.Room) })
+	}
+}
+
+// start runs f in the background. The caller holds mu.
+func (d *dispatcher) start(f func()) {
+	d.running++
+	go func() {
+		defer d.end()
+		f()
+	}()
+}
+
+func (d *dispatcher) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running--
+	if d.running == 0 && d.idle != nil {
+		close(d.idle)
+		d.idle = nil
 	}
 }
 
@@ -58,7 +78,9 @@ func (d *dispatcher) serve(room string) {
 	over := false
 	defer func() {
 		if !over { // the handler has ended this goroutine (runtime.Goexit)
-			d.work.Go(func() { d.serve(room) })
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.start(func() { d.serve(room) })
 		}
 	}()
 	for {
@@ -86,7 +108,11 @@ func (d *dispatcher) call(c Change) {
 }
 
 // do calls an application's function on its own.
-func (d *dispatcher) do(f func()) { d.work.Go(func() { d.guard(f) }) }
+func (d *dispatcher) do(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.start(func() { d.guard(f) })
+}
 
 // guard keeps a panic of the application's from ending the process: the write
 // that it was told of stands.
@@ -102,13 +128,18 @@ func (d *dispatcher) guard(f func()) {
 
 // wait returns when no call is waiting or under way.
 func (d *dispatcher) wait(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		d.work.Wait()
-		close(done)
-	}()
+	d.mu.Lock()
+	if d.running == 0 {
+		d.mu.Unlock()
+		return nil
+	}
+	if d.idle == nil {
+		d.idle = make(chan struct{})
+	}
+	idle := d.idle
+	d.mu.Unlock()
 	select {
-	case <-done:
+	case <-idle:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
