@@ -207,7 +207,7 @@ func (v *view) snapshot() Snapshot {
 func (v *view) check(redis Counts) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.healing != redis.Healing {
+	if v.healing != redis.Healing && (redis.Healing || redis.Revision >= Revision(v.head.Revision)) { // else it was read before the loss
 		v.healing = redis.Healing
 		v.publish(false)
 	}

@@ -115,7 +115,7 @@ func (w *CountsWatcher) check(redis Counts) {
 		w.now = redis
 		w.signal()
 	}
-	if w.now.Healing != redis.Healing {
+	if w.now.Healing != redis.Healing && (redis.Healing || redis.Revision >= w.now.Revision) { // else it was read before the loss
 		w.now.Healing = redis.Healing
 		w.signal()
 	}
