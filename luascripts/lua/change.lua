@@ -30,7 +30,7 @@ end
 
 -- depart tells of a departure without the info: who follows the room has it.
 local function depart(channel, record, reason)
-  local bare = sub(record, 1, 13) .. names_of(record)
+  local bare = without_info(record)
   local told = size(bare) .. bare
   n_drops = n_drops + 1
   drops[n_drops] = channel

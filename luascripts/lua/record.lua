@@ -59,3 +59,10 @@ local function names_of(record)
   if flags == 0 or flags == 2 then return sub(record, 14, stop) end
   return string.char(flags % 4 >= 2 and 2 or 0) .. sub(record, 15, stop)
 end
+
+-- without_info returns a record as an event tells of one who has left.
+local function without_info(record)
+  local flags, identity = byte(record, 14, 15)
+  if flags == 0 then return sub(record, 1, 15 + identity) end
+  return sub(record, 1, 13) .. names_of(record)
+end

@@ -45,7 +45,7 @@ local function leave_single(channel, reason, record, publish)
   local line = advance()
   call('HDEL', room_key, channel)
   call('HSET', room_key, '', puts[2])
-  local bare = sub(record, 1, 13) .. names_of(record)
+  local bare = without_info(record)
   call(publish, room_key, '\1C' .. line .. '-' .. reason .. size(channel) .. channel .. size(bare) .. bare .. turned)
   return '-' .. reason .. size(bare) .. bare, turned, line
 end
