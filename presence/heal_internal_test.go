@@ -1,0 +1,77 @@
+package presence
+
+import (
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// A node is asked to confirm who is in a room, and the batch before finds out that
+// the last writes were lost: what they had added is added again, and not taken for
+// pruned.
+func TestConfirmThatWaitsForALossToBeFound(t *testing.T) {
+	s := redistest.Real(t)
+	client := s.NewClient(t)
+	ctx := t.Context()
+	tracker := newStrangerOn(t, client)
+	enter := func(user string) *groups.Channel {
+		ch, err := tracker.layer.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := tracker.Add(ctx, "lobby", ch.Name(), Member{User: user}); err != nil {
+			t.Fatal(err)
+		}
+		return ch
+	}
+	enter("ann")
+	before := dump(t, client)
+	lost := tracker.own(enter("bob").Name())
+	rewind(t, client, before)
+
+	h, _ := lost.held("lobby")
+	asked := &write{ctx: ctx, done: make(chan outcome, 1), ops: []luascripts.Op{{
+		Action: luascripts.Confirm, Room: "lobby", Short: lost.short, Stored: h.record, Since: int64(h.revision), Unseen: time.Second,
+	}}}
+	w := tracker.writers[0]
+	w.mu.lock()
+	err := w.register(true)
+	w.mu.unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.run([]*write{asked})
+	if o := <-asked.done; o.err != nil || o.results[0].Status == luascripts.StatusAbsent {
+		t.Errorf("%+v", o)
+	}
+}
+
+func dump(t *testing.T, client redis.UniversalClient) map[string]string {
+	t.Helper()
+	keys, err := client.Keys(t.Context(), "*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]string)
+	for _, key := range keys {
+		if all[key], err = client.Dump(t.Context(), key).Result(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// rewind makes Redis as it was, as a failover does that loses the last writes.
+func rewind(t *testing.T, client redis.UniversalClient, to map[string]string) {
+	t.Helper()
+	for key, value := range to {
+		if err := client.RestoreReplace(t.Context(), key, 0, value).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
