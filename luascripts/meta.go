@@ -62,13 +62,18 @@ func (s *Store) Claim(ctx context.Context) error {
 
 // Check returns ErrMismatch where the data in Redis was written by another
 // version or with another number of shards. Where nothing was written yet,
-// anything fits. Of the shards that do not answer it returns the first error, after
-// all others were looked at.
-func (s *Store) Check(ctx context.Context) error {
+// anything fits. It looks at all shards unless some are given. Of those that do not
+// answer it returns the first error, after all others were looked at.
+func (s *Store) Check(ctx context.Context, shards ...int) error {
+	if len(shards) == 0 {
+		for shard := range s.Shards() {
+			shards = append(shards, shard)
+		}
+	}
 	pipe := s.client.Pipeline()
-	metas := make([]*redis.SliceCmd, s.Shards())
-	for shard := range metas {
-		metas[shard] = pipe.HMGet(ctx, s.Meta(shard), "schema", "shards", "remember")
+	metas := make([]*redis.SliceCmd, len(shards))
+	for i, shard := range shards {
+		metas[i] = pipe.HMGet(ctx, s.Meta(shard), "schema", "shards", "remember")
 	}
 	_, failed := pipe.Exec(ctx) // each reply has its own error
 	for _, meta := range metas {

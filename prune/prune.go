@@ -100,6 +100,25 @@ func (p *Pruner) PresencesOlderThan(ctx context.Context, age time.Duration) ([]p
 	return p.sweep(ctx, age, presence.Pruned)
 }
 
+// aware is a Target that knows which shards do not answer: to ask them would hold
+// up the sweeps of the others.
+type aware interface{ Away(shard int) error }
+
+// answering returns the shards that may answer, and an error for the others.
+func (p *Pruner) answering() (shards []int, failed error) {
+	target, ok := p.target.(aware)
+	for shard := range p.store.Shards() {
+		if ok {
+			if err := target.Away(shard); err != nil {
+				failed = errors.Join(failed, fmt.Errorf("rollcall: prune: shard %d: %w", shard, err))
+				continue
+			}
+		}
+		shards = append(shards, shard)
+	}
+	return shards, failed
+}
+
 func checkAge(age time.Duration) error {
 	if age < time.Millisecond {
 		return &presence.InvalidError{Field: "age", Value: age.String(), Reason: "less than a millisecond"}
@@ -109,12 +128,15 @@ func checkAge(age time.Duration) error {
 
 func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reason) ([]presence.Change, error) {
 	var events []luascripts.RoomEvent
-	var failed error
-	// A shard that does not answer fails below, and holds up no other.
-	if err := p.store.Check(ctx); errors.Is(err, presence.ErrMismatch) {
+	shards, failed := p.answering()
+	if len(shards) == 0 {
+		return nil, failed
+	}
+	// What does not answer fails below, for its own shard alone.
+	if err := p.store.Check(ctx, shards...); errors.Is(err, presence.ErrMismatch) {
 		return nil, fmt.Errorf("rollcall: prune: %w: %w", presence.ErrUnavailable, err)
 	}
-	for shard := range p.store.Shards() {
+	for _, shard := range shards {
 		s := sweep{Pruner: p, shard: shard, age: age, why: why}
 		err := s.run(ctx)
 		events = append(events, s.events...)
@@ -129,8 +151,8 @@ func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reas
 // beside an error. A room that someone enters at the same moment stays.
 func (p *Pruner) Rooms(ctx context.Context) ([]string, error) {
 	var deleted []string
-	var failed error
-	for shard := range p.store.Shards() {
+	shards, failed := p.answering()
+	for _, shard := range shards {
 		gone, err := p.emptyShard(ctx, shard)
 		deleted = append(deleted, gone...)
 		if err != nil {

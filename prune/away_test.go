@@ -1,0 +1,67 @@
+package prune_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/prune"
+)
+
+// half is a tracker that knows that shard 0 does not answer.
+type half struct{ *presence.Tracker }
+
+func (half) Away(shard int) error {
+	if shard == 0 {
+		return presence.ErrUnavailable
+	}
+	return nil
+}
+
+func TestASweepLeavesOutWhatDoesNotAnswer(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		ctx := t.Context()
+		layer, err := groups.New(ctx, s.NewClient(t), &groups.Options{Shards: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tracker, err := presence.New(ctx, layer, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _, _ = tracker.Close(ctx), layer.Close(ctx) }()
+		pruner, err := prune.New(half{tracker}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rooms := map[int]string{}
+		for _, name := range []string{"a", "b", "c", "d", "e"} {
+			rooms[tracker.Store().Shard(name)] = name
+		}
+		for _, room := range rooms {
+			ch, err := layer.NewChannel()
+			if err == nil {
+				_, _, err = tracker.Add(ctx, room, ch.Name(), presence.Member{})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		redistest.Advance(t, 2*time.Minute)
+		changes, err := pruner.Presences(ctx)
+		if !errors.Is(err, presence.ErrUnavailable) || !strings.Contains(err.Error(), "shard 0") {
+			t.Errorf("%v", err)
+		}
+		if len(changes) != 1 || changes[0].Room != rooms[1] {
+			t.Errorf("%+v, rooms %v", changes, rooms)
+		}
+		deleted, err := pruner.Rooms(ctx)
+		if len(deleted) != 1 || deleted[0] != rooms[1] || !errors.Is(err, presence.ErrUnavailable) {
+			t.Errorf("%v, %v", deleted, err)
+		}
+	})
+}
