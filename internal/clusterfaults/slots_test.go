@@ -37,6 +37,9 @@ func TestASlotStandsHalfWay(t *testing.T) {
 	m := s.BeginMigration(slot, (s.Owner(slot)+1)%s.Nodes())
 	for range 4 {
 		m.Move(2)
+		if err := f.nodes[0].reaches(f.rooms[shard], "half way", true); err != nil {
+			t.Error("sent half way: ", err)
+		}
 		lasts((lease + hold + time.Second) / 4)
 	}
 	m.Finish()
