@@ -1,0 +1,40 @@
+package deployments_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// A fleet goes from one Redis to a cluster, as docs/cluster.md says: new nodes are
+// started, the old ones drain, and their people come back on the new ones.
+func TestFromOneRedisToACluster(t *testing.T) {
+	before, after := redistest.Real(t), redistest.Cluster(t)
+	old := newNode(t, before.NewClient(t))
+	users := []string{"ann", "ben", "cyd"}
+	var sockets []*groups.Channel
+	for _, user := range users {
+		sockets = append(sockets, old.enter("lobby", presence.Member{User: user}))
+	}
+	fresh := newNode(t, after.NewClient(t))
+	old.must(old.tracker.Drain(t.Context(), time.Minute))
+	for i, socket := range sockets {
+		if _, err := socket.Receive(t.Context()); !errors.Is(err, groups.ErrClosed) {
+			t.Fatalf("%s is not told to go: %v", users[i], err)
+		}
+		fresh.enter("lobby", presence.Member{User: users[i]})
+	}
+	fresh.present("lobby", len(users))
+	reader, err := presence.NewReader(t.Context(), before.NewClient(t), nil)
+	old.must(err)
+	if nodes, err := reader.Nodes(t.Context()); len(nodes) > 0 || err != nil {
+		t.Errorf("left on the old Redis: %+v, %v", nodes, err)
+	}
+	if shards := fresh.tracker.Store().Shards(); shards != 16 {
+		t.Errorf("%d shards", shards)
+	}
+}
