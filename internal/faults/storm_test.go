@@ -19,7 +19,8 @@ var stormRows = []row{
 // restarted.
 func reconnectStorm(t *testing.T, number string) {
 	const each = stormy / 4
-	f := newFleet(t, redistest.Real(t), number, setup{nodes: 4})
+	// Who waits for the leave to be written is not touched any more.
+	f := newFleet(t, redistest.Real(t), number, setup{nodes: 4, args: nodeArgs{MaxAge: 2 * grace}})
 	f.all(func(i int) crowd {
 		return crowd{Join: each, Prefix: fmt.Sprint("home", i, "-"), Rooms: rooms, Try: patience}
 	})
