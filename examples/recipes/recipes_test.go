@@ -98,7 +98,12 @@ func TestARollingDeployIsNotSeen(t *testing.T) {
 			if got := ready(&Deployment{Layer: next.Layer, Tracker: next.Tracker}); got != http.StatusOK {
 				t.Errorf("the new node is not ready: %d", got)
 			}
-			fleet.Advance(10 * time.Second) // a slow client
+			fleet.Throughout(10*time.Second, func() error { // the client is slow
+				if users := w.Snapshot().Users(); len(users) != 3 {
+					return fmt.Errorf("of three there are %q", users)
+				}
+				return nil
+			})
 			for j, c := range conns {
 				if c.Err() != nil {
 					conns[j] = fleet.Node((i+1)%3).Connect(member(fmt.Sprint("user", j)), "lobby")

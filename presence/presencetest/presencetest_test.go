@@ -110,7 +110,10 @@ func TestNodesEndAndBeginAgain(t *testing.T) {
 			t.Errorf("a crash took %v", time.Since(began))
 		}
 		fleet.Node(1).Restart().Connect(member("bob"), "lobby")
-		fleet.AwaitUsers("lobby", "bob")
+		fleet.Node(1).Crash()
+		fleet.Throughout(9*time.Second, func() error { return has(fleet, "bob") }) // its lease lasts
+		fleet.Node(0).Restart()                                                    // who is to notice it
+		fleet.AwaitUsers("lobby")
 	})
 }
 
