@@ -205,16 +205,18 @@ func TestTheListIsBroadcast(t *testing.T) {
 		}})
 	}
 	presencetest.Run(t, 2, start, func(t *testing.T, fleet *presencetest.Fleet) {
-		last := func(c *presencetest.Conn) (l list) {
+		last := func(c *presencetest.Conn) (newest list) { // as a page does
 			t.Helper()
-			told := payloads(c.Messages(), "presence")
-			if len(told) == 0 {
-				t.Fatal("nothing was told")
+			for _, told := range payloads(c.Messages(), "presence") {
+				var l list
+				if err := json.Unmarshal([]byte(told), &l); err != nil {
+					t.Fatal(err)
+				}
+				if l.Revision > newest.Revision {
+					newest = l
+				}
 			}
-			if err := json.Unmarshal([]byte(told[len(told)-1]), &l); err != nil {
-				t.Fatal(err)
-			}
-			return l
+			return newest
 		}
 		ann := fleet.Node(0).Connect(member("ann"), "lobby")
 		bob := fleet.Node(1).Connect(member("bob"), "lobby")
