@@ -146,6 +146,19 @@ func (e *entry) holding() []held {
 	return holding
 }
 
+// count returns how many holding returns.
+func (e *entry) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := len(e.rooms)
+	for room := range e.leaving {
+		if _, held := e.find(room); held {
+			n--
+		}
+	}
+	return n
+}
+
 // record notes a presence that was written, and returns what it replaces.
 func (e *entry) record(h held) (old held, replaced bool) {
 	e.mu.Lock()

@@ -54,11 +54,16 @@ func (f *Fleet) Node(i int) *Node { return f.nodes[i] }
 // Nodes returns all nodes.
 func (f *Fleet) Nodes() []*Node { return slices.Clone(f.nodes) }
 
-// Reader reads Redis, as a process that is no node does. It has no keys.
+// Reader reads Redis under the prefix of the first node, as a process that is no
+// node does. It has no keys.
 func (f *Fleet) Reader() *presence.Reader {
 	f.t.Helper()
 	if f.reader == nil {
-		r, err := presence.NewReader(f.t.Context(), f.server.NewClient(f.t), nil)
+		var opts presence.ReaderOptions
+		if len(f.nodes) > 0 {
+			opts.Prefix = f.nodes[0].Layer.Store().Prefix()
+		}
+		r, err := presence.NewReader(f.t.Context(), f.server.NewClient(f.t), &opts)
 		if err != nil {
 			f.t.Fatal(err)
 		}

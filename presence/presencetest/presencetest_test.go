@@ -171,7 +171,7 @@ func TestFaults(t *testing.T) {
 // An application that makes its own layer and tracker.
 func TestAnApplicationStartsItself(t *testing.T) {
 	start := func(n *presencetest.Node) (err error) {
-		if n.Layer, err = groups.New(n.Context(), n.Client, &groups.Options{Capacity: 1}); err != nil {
+		if n.Layer, err = groups.New(n.Context(), n.Client, &groups.Options{Capacity: 1, Prefix: "chat"}); err != nil {
 			return err
 		}
 		n.Tracker, err = presence.New(n.Context(), n.Layer, nil)
@@ -180,6 +180,7 @@ func TestAnApplicationStartsItself(t *testing.T) {
 	}
 	presencetest.Run(t, 1, start, func(t *testing.T, fleet *presencetest.Fleet) {
 		ann := fleet.Node(0).Connect(member("ann"), "lobby")
+		fleet.AwaitUsers("lobby", "ann")
 		for range 2 {
 			if err := fleet.Node(0).Layer.GroupSend(t.Context(), "lobby", groups.Message{Type: "hello"}); err != nil {
 				t.Fatal(err)
