@@ -1,6 +1,6 @@
 -- single: the usual case of a room, of which a batch has one channel that enters
 -- and was not there, or that leaves. It does what change and commit do for any
--- number of them, without their lists, for two thirds of what they take.
+-- number of them, without their lists: a join takes 0.85 of what it would.
 
 local function is_single(letters, old, keep)
   if letters == 'a' then return not old end
