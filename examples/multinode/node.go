@@ -189,6 +189,7 @@ func (n *node) handler() http.Handler {
 	mux.HandleFunc("GET /rooms/{room}", n.serveRoom)
 	mux.HandleFunc("GET /rooms", n.serveRooms)
 	mux.HandleFunc("GET /healthz", n.serveHealth)
+	mux.Handle("GET /metrics", n.metrics())
 	mux.HandleFunc("GET /fleet", n.serveFleet)
 	mux.HandleFunc("POST /fleet/{node}/{action}", n.serveAction)
 	return n.onlyFleet(mux)

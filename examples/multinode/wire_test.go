@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -271,6 +272,20 @@ func TestWire(t *testing.T) {
 	t.Run("health", func(t *testing.T) {
 		if status := f.get(2, "/healthz", nil); status != http.StatusOK {
 			t.Errorf("status %d", status)
+		}
+	})
+
+	t.Run("metrics", func(t *testing.T) {
+		f.join(t, 2, "measured", "ada").waitList("ada +0")
+		response, err := http.Get(f.url(2, "/metrics"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil || !strings.Contains(string(text), "\nrollcall_ready{node=\"2\"} 1\n") ||
+			strings.Contains(string(text), "\nrollcall_presences{node=\"2\"} 0\n") {
+			t.Errorf("%v\n%s", err, text)
 		}
 	})
 }
