@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -106,21 +107,27 @@ func (t *Tracker) reassert(ctx context.Context, e *entry, shard int, alive, sure
 }
 
 // reassertAll does so for many channels, whose writes share batches.
-func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, alive, sure bool) {
+func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, alive, sure bool) error {
+	var mu sync.Mutex
+	var failed error
 	for chunk := range slices.Chunk(entries, reassertAtOnce) {
 		if ctx.Err() != nil {
-			return
+			return ctx.Err()
 		}
 		var work sync.WaitGroup
 		for _, e := range chunk {
 			work.Go(func() {
 				if err := t.reassert(ctx, e, shard, alive, sure); err != nil && ctx.Err() == nil {
 					t.log.Warn("presence not added again", zap.String("channel", e.channel), zap.Error(err))
+					mu.Lock()
+					defer mu.Unlock()
+					failed = err
 				}
 			})
 		}
 		work.Wait()
 	}
+	return failed
 }
 
 // roll asserts the next few channels again, and counts their rooms, so that within
@@ -136,7 +143,7 @@ func (t *Tracker) roll() {
 	defer cancel()
 	for _, w := range t.writers {
 		if !w.gone() {
-			t.reassertAll(ctx, t.rolling[:n], w.shard, false, false)
+			_ = t.reassertAll(ctx, t.rolling[:n], w.shard, false, false) // the next round comes
 		}
 	}
 	t.recount(ctx, t.rolling[:n])
@@ -174,14 +181,23 @@ func (w *writer) heal() {
 	t := w.tracker
 	t.spawn(func() {
 		defer w.healing.Store(false)
-		for again := true; again; again = w.healAgain.Swap(false) {
+		pause := recoverEvery
+		for again := true; again; {
 			// Nodes of a fleet notice together.
 			if sleep(t.ctx, nil, rand.N(healSpread)) != nil {
 				return
 			}
-			w.reassertEverything()
-			if err := w.removeSurplus(); err != nil {
-				t.log.Warn("surplus presences not removed", zap.Int("shard", w.shard), zap.Error(err))
+			err := w.down()
+			if err == nil {
+				err = errors.Join(w.reassertEverything(), w.removeSurplus())
+			}
+			again = w.healAgain.Swap(false)
+			if err != nil {
+				t.log.Warn("not all is as it was yet", zap.Int("shard", w.shard), zap.Error(err))
+				if sleep(t.ctx, nil, pause) != nil {
+					return
+				}
+				again, pause = true, min(2*pause, t.opts.Lease)
 			}
 		}
 		w.mu.lock()
@@ -192,16 +208,20 @@ func (w *writer) heal() {
 
 // reassertEverything takes at most half of the time that Redis has for this
 // node, so that others are served, too.
-func (w *writer) reassertEverything() {
+func (w *writer) reassertEverything() error {
 	t := w.tracker
+	var failed error
 	for chunk := range slices.Chunk(t.ledger.all(), reassertAtOnce) {
 		start := time.Now()
 		t.dismiss(chunk, w.shard)
-		t.reassertAll(t.ctx, chunk, w.shard, false, true)
-		if sleep(t.ctx, nil, time.Since(start)) != nil {
-			return
+		if err := t.reassertAll(t.ctx, chunk, w.shard, false, true); err != nil {
+			failed = err
+		}
+		if err := sleep(t.ctx, nil, time.Since(start)); err != nil {
+			return err
 		}
 	}
+	return failed
 }
 
 // dismiss treats as pruned those who have been silent for too long, as no sweep

@@ -1,6 +1,9 @@
 package presence
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +52,50 @@ func TestConfirmThatWaitsForALossToBeFound(t *testing.T) {
 	if o := <-asked.done; o.err != nil || o.results[0].Status == luascripts.StatusAbsent {
 		t.Errorf("%+v", o)
 	}
+}
+
+// What cannot be put back at once is put back later.
+func TestHealingThatFailsIsTriedAgain(t *testing.T) {
+	s := redistest.Real(t)
+	client := s.NewClient(t)
+	ctx := t.Context()
+	tracker := newStrangerOn(t, client)
+	enter := func(user string) {
+		ch, err := tracker.layer.NewChannel()
+		if err == nil {
+			_, _, err = tracker.Add(ctx, "lobby", ch.Name(), Member{User: user})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	enter("ann")
+	before := dump(t, client)
+	enter("bob")
+	rewind(t, client, before)
+	restore := s.SetConfig("maxmemory", "1")
+	w := tracker.writers[0]
+	w.mu.lock()
+	err := w.register(true)
+	w.mu.unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	redistest.Eventually(t, 10*time.Second, func() error {
+		info, err := client.Info(ctx, "errorstats").Result()
+		if err == nil && !strings.Contains(info, "errorstat_OOM") {
+			err = errors.New("nothing was refused")
+		}
+		return err
+	})
+	restore()
+	redistest.Eventually(t, 10*time.Second, func() error {
+		counts, err := tracker.Counts(ctx, "lobby")
+		if err == nil && counts.Presences != 2 {
+			err = fmt.Errorf("%+v", counts)
+		}
+		return err
+	})
 }
 
 func dump(t *testing.T, client redis.UniversalClient) map[string]string {
