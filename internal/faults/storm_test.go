@@ -66,6 +66,9 @@ func reconnectStorm(t *testing.T, number string) {
 	f.finish()
 }
 
+// grace is longer than a storm takes.
+const grace = 14 * time.Second
+
 // all has the nodes do something with a crowd of their own, together.
 func (f *fleet) all(crowdOf func(i int) crowd) {
 	f.t.Helper()
