@@ -3,6 +3,7 @@ package recipes
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/heartbeat"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/presence/presencetest"
@@ -236,6 +238,36 @@ func TestTheListIsBroadcast(t *testing.T) {
 		bob.Disconnect(0)
 		if l := last(ann); l.Users != nil || l.Count != wholeList+1 {
 			t.Errorf("of a large room ann was told %+v", l)
+		}
+	})
+}
+
+func TestATableHasItsSeats(t *testing.T) {
+	presencetest.Run(t, 2, nil, func(t *testing.T, fleet *presencetest.Fleet) {
+		sit := func(i int, user string) (*presencetest.Conn, error) {
+			n := fleet.Node(i % 2)
+			c := n.Connect(member(user))
+			return c, SitDown(t.Context(), n.Tracker, "table", c.Name(), member(user))
+		}
+		first, err := sit(0, "user 0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if _, err := sit(i, fmt.Sprint("user ", i+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var closed heartbeat.CloseError
+		if _, err := sit(0, "late"); !errors.As(err, &closed) || closed.Code != 4003 {
+			t.Errorf("a fifth: %v", err)
+		}
+		first.Disconnect(time.Minute) // a page that is loaded again
+		if _, err := sit(1, "late"); !errors.As(err, &closed) {
+			t.Errorf("on a seat that is kept: %v", err)
+		}
+		if _, err := sit(1, "user 0"); err != nil {
+			t.Errorf("who comes back: %v", err)
 		}
 	})
 }
