@@ -50,6 +50,7 @@ func TestSoak(t *testing.T) {
 	for _, n := range m.living() {
 		ask[int](m.fleet, n, "empty", 0)
 	}
+	last(3 * time.Second) // topics linger
 	m.tellUse("when all have gone")
 	m.finish()
 }
