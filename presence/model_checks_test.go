@@ -1,12 +1,16 @@
 package presence_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -413,7 +417,7 @@ func (h *history) checkRedis() {
 			h.rt.Fatalf("Redis has as %s\n%swant\n%s", what, got[what], want[what])
 		}
 	}
-	all, err := h.client.Keys(h.ctx, "*").Result()
+	all, err := allKeys(h.ctx, h.client)
 	slices.Sort(all)
 	slices.Sort(keys)
 	if keys = slices.Compact(keys); err != nil || !slices.Equal(all, keys) {
@@ -427,4 +431,22 @@ func lines(all []string) string {
 		b.WriteString(s + "\n")
 	}
 	return b.String()
+}
+
+// allKeys returns the names of all keys, on every master of a cluster.
+func allKeys(ctx context.Context, client redis.UniversalClient) ([]string, error) {
+	cluster, ok := client.(*redis.ClusterClient)
+	if !ok {
+		return client.Keys(ctx, "*").Result()
+	}
+	var mu sync.Mutex
+	var all []string
+	err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+		some, err := c.Keys(ctx, "*").Result()
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, some...)
+		return err
+	})
+	return all, err
 }

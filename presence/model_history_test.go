@@ -91,7 +91,7 @@ func runHistory(t testing.TB, rt *rapid.T, s *redistest.Server, faulty bool, f f
 		if i >= h.owners {
 			w.faults = newFaults(rapid.Uint64().Draw(rt, "faults"))
 		}
-		n := startNode(sc, s.NewClient(sc, w.dialThrough), &groups.Options{NodeID: fmt.Sprint("n", i)},
+		n := startNode(sc, s.NewClient(sc, w.dialThrough), &groups.Options{NodeID: fmt.Sprint("n", i), Shards: 1},
 			presence.Options{MaxAge: modelMaxAges[i], FlushInterval: flush, Lease: time.Hour})
 		h.nodes, h.wires = append(h.nodes, n), append(h.wires, w)
 		h.pruners = append(h.pruners, h.pruner(n))

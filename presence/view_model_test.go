@@ -81,8 +81,12 @@ func TestModel(t *testing.T) {
 }
 
 // On a real server, where time passes by itself, a third of the histories.
-func TestModelOnRedis(t *testing.T) {
-	s := redistest.Real(t)
+func TestModelOnRedis(t *testing.T) { modelOn(t, redistest.Real(t)) }
+
+// All in one shard of a cluster, as the model knows one.
+func TestModelOnACluster(t *testing.T) { modelOn(t, redistest.Cluster(t)) }
+
+func modelOn(t *testing.T, s *redistest.Server) {
 	rapid.Check(t, func(rt *rapid.T) {
 		if rapid.IntRange(0, 2).Draw(rt, "skip") != 0 {
 			return

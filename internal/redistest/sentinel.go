@@ -63,9 +63,15 @@ func Sentinels(t testing.TB, args ...string) *Watched {
 // when the test ends.
 func (w *Watched) NewClient(t testing.TB, hooks ...func(*redis.UniversalOptions)) redis.UniversalClient {
 	t.Helper()
-	return w.Master.newClient(t, nil, append(hooks, func(o *redis.UniversalOptions) {
-		o.Addrs, o.MasterName = w.Addrs, watched
-	}))
+	return w.Server().NewClient(t, hooks...)
+}
+
+// Server is the master as its clients find it, through the sentinels. It must not
+// be stopped, as they would replace it.
+func (w *Watched) Server() *Server {
+	s := *w.Master
+	s.via = func(o *redis.UniversalOptions) { o.Addrs, o.MasterName = w.Addrs, watched }
+	return &s
 }
 
 // AwaitFailOver waits until the replica has taken the place of the master, which

@@ -30,6 +30,8 @@ type Server struct {
 	mini  *mini
 	lease *lease // of a shared cluster, else nil
 
+	via func(*redis.UniversalOptions) // how clients find it, nil: by Addrs
+
 	// Of a cluster:
 	replicas []*process // of each node, or nil
 	bus      *bus
@@ -86,6 +88,9 @@ func (s *Server) newClient(t testing.TB, dial dialer, hooks []func(*redis.Univer
 		// Clients that wait for their pool share timers across the process, and
 		// a timer of one bubble panics in another. A large pool never waits.
 		opts.PoolSize = 4096
+	}
+	if s.via != nil {
+		s.via(opts)
 	}
 	for _, hook := range hooks {
 		hook(opts)
