@@ -20,6 +20,9 @@ end
 -- so, and returns the line with which the event begins.
 local function advance()
   enlist_room()
+  if not exists then -- of a damaged room more may leave than are counted
+    presences, users, anonymous = math.max(0, presences), math.max(0, users), math.max(0, anonymous)
+  end
   local previous, next_one = revision, revision + 1
   revision = text(next_one < now_us and now_us or next_one)
   local counts = ' ' .. (exists and birth or revision) .. ' ' ..

@@ -38,6 +38,9 @@ local function open_room(header, name, key, users_of, seen_of)
   exists = header ~= false
   revision, birth, presences, users, anonymous =
     string.match(header or '0 0 0 0 0', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  if not revision then -- damaged: a recount mends it, and no batch stays half done
+    exists, revision, birth, presences, users, anonymous = false, '0', '0', 0, 0, 0
+  end
   presences, users, anonymous = presences + 0, users + 0, anonymous + 0
   before = presences
   for i = 1, n_touched do delta[touched[i]] = nil end
