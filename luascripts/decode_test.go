@@ -140,12 +140,21 @@ func FuzzDecodeEventHeader(f *testing.F) {
 func FuzzDecodeRecord(f *testing.F) {
 	f.Add(aRecord)
 	f.Add("1700000000000\x00\xff")
+	f.Add("1700000000000\x02\x03key\x04userinfo")
+	f.Add("1700000000000\x04\x04userinfox")
 	f.Fuzz(func(t *testing.T, s string) {
 		r, err := luascripts.DecodeRecord(s)
 		if err != nil {
 			return
 		}
-		if len(r.User) > luascripts.MaxName || sizeOf(r)+15 != len(s) || r.JoinedAt < 0 || r.JoinedAt > 9_999_999_999_999 {
+		size, flags := 15+sizeOf(r), s[13]
+		if flags&2 != 0 { // a key, with its length
+			size += 1 + len(r.Key)
+		}
+		if flags&4 != 0 { // in grace, with the reason
+			size++
+		}
+		if len(r.User) > luascripts.MaxName || size != len(s) || r.JoinedAt < 0 || r.JoinedAt > 9_999_999_999_999 {
 			t.Fatalf("%d bytes: %+v", len(s), r)
 		}
 	})
