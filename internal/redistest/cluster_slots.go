@@ -215,7 +215,16 @@ func (all clients) begin(ctx context.Context, w way, slots ...int) error {
 	if err := all[w.to].setSlots(ctx, slots, "IMPORTING", all[w.from].id); err != nil {
 		return err
 	}
-	return all[w.from].setSlots(ctx, slots, "MIGRATING", all[w.to].id)
+	// What masters hear of an earlier move, late, may have them undo it.
+	return poll(patience, func() error {
+		err := all[w.from].setSlots(ctx, slots, "MIGRATING", all[w.to].id)
+		if err != nil {
+			for _, c := range all {
+				_ = c.setSlots(ctx, slots, "NODE", all[w.from].id)
+			}
+		}
+		return err
+	})
 }
 
 func (c *clusterClient) setSlots(ctx context.Context, slots []int, state, id string) error {
