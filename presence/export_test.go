@@ -12,10 +12,17 @@ const CheckViews = checkViews
 func (t *Tracker) ReadInPagesOver(presences int) { t.whole = presences }
 
 // Silence makes a channel of this node look as if it had been silent for a time.
-func (t *Tracker) Silence(channel string, ago time.Duration) {
-	if e := t.own(channel); e != nil {
-		e.see(time.Now().Add(-ago))
+// write makes Redis have it so, while the node asserts nothing else.
+func (t *Tracker) Silence(channel string, ago time.Duration, write func()) {
+	e := t.own(channel)
+	if e == nil {
+		write()
+		return
 	}
+	e.op.lock()
+	defer e.op.unlock()
+	e.see(time.Now().Add(-ago))
+	write()
 }
 
 // Confirm asserts this node's presences in some rooms again, as another node

@@ -317,11 +317,11 @@ func (h *history) silence(rt *rapid.T) {
 	}
 	c.seen = time.UnixMilli(h.now().Add(-ago).UnixMilli())
 	key := h.reader.Store().Presences(0, h.node(c))
-	err := h.client.Do(h.ctx, "ZADD", key, "XX", c.seen.UnixMilli(), short(c)).Err()
-	if err != nil {
-		rt.Fatal(err)
-	}
-	h.nodes[c.owner].Silence(c.name, ago)
+	h.nodes[c.owner].Silence(c.name, ago, func() {
+		if err := h.client.Do(h.ctx, "ZADD", key, "XX", c.seen.UnixMilli(), short(c)).Err(); err != nil {
+			rt.Fatal(err)
+		}
+	})
 }
 
 // prune removes what is stale by an age of the caller's, or by the max age of

@@ -35,8 +35,9 @@ func Example() {
 
 func theRoomIsToldOfACrash(t *testing.T, fleet *presencetest.Fleet) {
 	bob := fleet.Node(1).Connect(presence.Member{User: "bob"}, "lobby")
-	fleet.Node(0).Connect(presence.Member{User: "ann"}, "lobby")
 	fleet.Advance(time.Second) // until all is told
+	fleet.Node(0).Connect(presence.Member{User: "ann"}, "lobby")
+	fleet.Advance(time.Second)
 
 	fleet.Node(0).Crash()
 	fleet.AwaitUsers("lobby", "bob")
