@@ -176,7 +176,12 @@ func (h *history) checkReturned(st *step, all []heard) {
 // pruned. Over a bus that was cut they may not hear of it, or find out later.
 func (h *history) checkEvictions(st *step) {
 	want := make([][]string, len(h.nodes))
-	tell := func(e presence.Eviction) string { return fmt.Sprint(e.Channel, e.Room, e.Reason) }
+	tell := func(e presence.Eviction) string {
+		if h.s.Real() && e.Reason == presence.Pruned {
+			e.Reason = presence.TimedOut // as a node takes it that finds out before it hears
+		}
+		return fmt.Sprint(e.Channel, e.Room, e.Reason)
+	}
 	for _, c := range h.channels {
 		for spot, d := range st.deeds {
 			if st.bulk && spot.channel == c.name {
