@@ -95,6 +95,9 @@ func TestWhoIsLetIntoAFullRoom(t *testing.T) {
 		if err := add(b, b.open(t), presence.Member{User: "vic"}); err != nil {
 			t.Errorf("who comes back: %v", err)
 		}
+		if st := a.Stats(); st.Joins != 3 || st.Restored != 0 {
+			t.Errorf("%d joins and %d restored are counted, want 3 and none", st.Joins, st.Restored)
+		}
 		if n, err := b.Kick(t.Context(), presence.Kick{User: "vic"}); err != nil || n != 2 {
 			t.Fatal(n, err)
 		}

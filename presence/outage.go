@@ -61,7 +61,12 @@ func (w *writer) down() error {
 
 // Away returns an error that wraps ErrUnavailable while this node knows that a shard
 // does not answer. prune calls it.
-func (t *Tracker) Away(shard int) error { return t.writers[shard].down() }
+func (t *Tracker) Away(shard int) error {
+	if t.ctx.Err() != nil {
+		return nil // nobody finds out any more when it is back
+	}
+	return t.writers[shard].down()
+}
 
 func (o *outage) error() error {
 	return fmt.Errorf("%w since %s: %w", ErrUnavailable, o.since.Format(time.RFC3339), o.cause)

@@ -89,12 +89,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 		}
 		t.writers = append(t.writers, w)
 	}
-	t.Reader.down = func(shard int) error {
-		if t.ctx.Err() != nil {
-			return nil // nobody finds out any more when it is back
-		}
-		return t.writers[shard].down()
-	}
+	t.Reader.down = t.Away
 	t.respond()
 	t.respondToNodes()
 	t.ctx, t.stop = context.WithCancel(context.Background())

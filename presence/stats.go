@@ -22,7 +22,7 @@ type Stats struct {
 	Joins         uint64            // presences that this node added
 	Updates       uint64            // infos that it changed
 	Leaves        map[Reason]uint64 // presences that it removed or pruned, of whichever node
-	Restored      uint64            // presences that it put back, as Redis had lost them
+	Restored      uint64            // presences that it put back, as Redis had lost them or it was taken for dead
 	Evictions     uint64            // presences of its channels that were pruned; OnEvict was told
 	Touches       uint64            // touches written: one for a channel and flush, however often it was touched
 	Flushes       uint64            // calls that wrote touches
@@ -126,7 +126,7 @@ func (c *counters) wrote(batch []*write, reply luascripts.Reply) {
 			switch status := reply.Results[at+i].Status; {
 			case status == luascripts.StatusUpdated && op.Action == luascripts.Update:
 				c.updates.Add(1)
-			case status == luascripts.StatusAdded && op.Action == luascripts.Add:
+			case status == luascripts.StatusAdded && (op.Action == luascripts.Add || op.Action == luascripts.AddWithin):
 				c.joins.Add(1)
 			case status == luascripts.StatusAdded:
 				c.restored.Add(1)

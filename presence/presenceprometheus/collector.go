@@ -62,7 +62,7 @@ var simple = []metric{
 		func(s presence.Stats) uint64 { return s.Joins }),
 	counter("updates_total", "Infos that this node changed.",
 		func(s presence.Stats) uint64 { return s.Updates }),
-	counter("restored_total", "Presences that this node put back, as Redis had lost them.",
+	counter("restored_total", "Presences that this node put back, as Redis had lost them or it was taken for dead.",
 		func(s presence.Stats) uint64 { return s.Restored }),
 	counter("evictions_total", "Presences of this node's channels that were pruned.",
 		func(s presence.Stats) uint64 { return s.Evictions }),
