@@ -69,15 +69,20 @@ func TestWhoIsLetIntoAFullRoom(t *testing.T) {
 				t.Errorf("%s, asked: %v", name, err)
 			}
 		}
+		beside := b.open(t) // the node of who was refused
+		if err := add(b, beside, presence.Member{User: "ana"}); err != nil {
+			t.Errorf("another channel of a user: %v", err)
+		}
 		if err := a.Layer.GroupSend(t.Context(), "lobby", groups.Message{Type: "secret"}); err != nil {
+			t.Fatal(err)
+		}
+		hears, _ := b.Layer.Channel(beside)
+		if _, err := hears.Receive(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		ch, _ := b.Layer.Channel(refused)
 		if m, ok := ch.TryReceive(); ok {
 			t.Errorf("who was refused hears %s", m.Type)
-		}
-		if err := add(b, b.open(t), presence.Member{User: "ana"}); err != nil {
-			t.Errorf("another channel of a user: %v", err)
 		}
 		if err := add(a, visitor, presence.Member{}); err != nil {
 			t.Errorf("who is there: %v", err)
