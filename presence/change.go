@@ -126,7 +126,7 @@ func (r *Reader) singleChanges(e luascripts.RoomEvent) []Change {
 		}
 		c := &changes[len(changes)-1]
 		r.note(c, it)
-		user := cmp.Or(it.Record.Key, it.Record.User)
+		user := it.Record.Identity()
 		if it.Kind == luascripts.Added && cut(&came, user) {
 			c.UsersCame = append(c.UsersCame, user)
 		}

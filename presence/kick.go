@@ -1,7 +1,6 @@
 package presence
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,7 +150,7 @@ func (t *Tracker) kickLocal(ctx context.Context, k Kick) (int, error) {
 
 // means tells whether a kick is of who stands behind a record, but for its channel.
 func (k Kick) means(r luascripts.Record) bool {
-	return (k.User == "" || k.User == r.User) && (k.Key == "" || k.Key == cmp.Or(r.Key, r.User))
+	return (k.User == "" || k.User == r.User) && (k.Key == "" || k.Key == r.Identity())
 }
 
 func (t *Tracker) isUser(e *entry, k Kick) bool { return len(t.kicked(e, k)) > 0 }
