@@ -15,16 +15,17 @@ import (
 
 // agree checks that all that Redis holds says the same: the records and the
 // header of each room, its users, the registry of rooms and of empty ones, those
-// in grace, and of each node the index and the presences: each record is in its
+// in grace, the claims of those who are exclusive, and of each node the index and the presences: each record is in its
 // node's index or in grace, and never in both. No other key may exist, but for one
 // that will expire.
 func (w *world) agree(nodes ...string) {
 	w.t.Helper()
 	var known []string
 	for shard := range w.Shards() {
-		known = append(known, w.Rooms(shard), w.Empty(shard), w.Grace(shard), w.Nodes(shard), w.Meta(shard))
-		records, graced := w.rooms(shard, &known)
+		known = append(known, w.Rooms(shard), w.Empty(shard), w.Grace(shard), w.Exclusive(shard), w.Nodes(shard), w.Meta(shard))
+		records, graced, claims := w.rooms(shard, &known)
 		w.graceAgrees(shard, graced)
+		w.claimsAgree(shard, claims)
 		for _, node := range nodes {
 			w.indexAgrees(shard, node, records)
 			known = append(known, w.Node(shard, node), w.Presences(shard, node), w.Index(shard, node))
@@ -47,14 +48,14 @@ func (w *world) agree(nodes ...string) {
 }
 
 // rooms checks those of a shard, and returns the rooms of each channel, and as the
-// sorted set has them those in grace.
-func (w *world) rooms(shard int, known *[]string) (records map[string][]string, graced []string) {
+// sorted set has them those in grace, and as the hash has them the claims.
+func (w *world) rooms(shard int, known *[]string) (records map[string][]string, graced []string, claims map[string]string) {
 	w.t.Helper()
 	names, err := w.c.SMembers(w.ctx, w.Rooms(shard)).Result()
 	w.must(err)
 	slices.Sort(names)
 	var empty []string
-	records = make(map[string][]string)
+	records, claims = make(map[string][]string), make(map[string]string)
 	for _, name := range names {
 		*known = append(*known, w.Room(name), w.RoomUsers(name))
 		fields, err := w.c.HGetAll(w.ctx, w.Room(name)).Result()
@@ -73,6 +74,9 @@ func (w *world) rooms(shard int, known *[]string) (records map[string][]string, 
 				records[channel] = append(records[channel], name)
 			}
 			who := record.Identity()
+			if record.Exclusive {
+				claims[string([]byte{byte(len(name))})+name+who] = channel
+			}
 			if who == "" {
 				anonymous++
 				continue
@@ -99,7 +103,16 @@ func (w *world) rooms(shard int, known *[]string) (records map[string][]string, 
 	if !slices.Equal(got, empty) {
 		w.t.Errorf("empty rooms %q, want %q", got, empty)
 	}
-	return records, graced
+	return records, graced, claims
+}
+
+func (w *world) claimsAgree(shard int, want map[string]string) {
+	w.t.Helper()
+	got, err := w.c.HGetAll(w.ctx, w.Exclusive(shard)).Result()
+	w.must(err)
+	if !maps.Equal(got, want) {
+		w.t.Errorf("claims %q, want %q", got, want)
+	}
 }
 
 func (w *world) graceAgrees(shard int, want []string) {

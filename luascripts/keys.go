@@ -85,6 +85,10 @@ func (k Keys) Empty(shard int) string { return k.in(shard, "empty", "") }
 // Grace is the sorted set of the presences that left with a grace, by deadline.
 func (k Keys) Grace(shard int) string { return k.in(shard, "grace", "") }
 
+// Exclusive is the hash of which channel is there as the only one of an identity in
+// a room.
+func (k Keys) Exclusive(shard int) string { return k.in(shard, "exclusive", "") }
+
 // Nodes is the sorted set of the nodes, by their last lease.
 func (k Keys) Nodes(shard int) string { return k.in(shard, "nodes", "") }
 

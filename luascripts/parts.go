@@ -21,7 +21,7 @@ type Key struct {
 var keyTypes = map[string]string{
 	"room:": "hash", "users:": "hash", "seen:": "zset",
 	"node:": "hash", "presences:": "zset", "index:": "hash",
-	"rooms": "set", "empty": "zset", "grace": "zset", "nodes": "zset",
+	"rooms": "set", "empty": "zset", "grace": "zset", "exclusive": "hash", "nodes": "zset",
 	"sweep": "hash", "meta": "hash",
 }
 

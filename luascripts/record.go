@@ -12,6 +12,9 @@ type Record struct {
 	User     string
 	Key      string // what is counted in place of the user; empty: the user is
 	Info     []byte
+	// Exclusive tells that the newest such channel of an identity takes the place of
+	// the one before.
+	Exclusive bool
 }
 
 // The flags of a record.
@@ -19,6 +22,7 @@ const (
 	sealed  = 1
 	keyed   = 2
 	inGrace = 4
+	alone   = 8
 )
 
 const joinedDigits = 13
@@ -38,6 +42,9 @@ func (r Record) flags() byte {
 	}
 	if r.Key != "" && r.Key != r.User {
 		f |= keyed
+	}
+	if r.Exclusive {
+		f |= alone
 	}
 	return f
 }
@@ -75,7 +82,7 @@ func DecodeRecord(s string) (Record, error) {
 		return Record{}, fmt.Errorf("rollcall: record joined at %q", s[:joinedDigits])
 	}
 	flags, rest := s[joinedDigits], s[joinedDigits+1:]
-	r := Record{JoinedAt: joined, Sealed: flags&sealed != 0}
+	r := Record{JoinedAt: joined, Sealed: flags&sealed != 0, Exclusive: flags&alone != 0}
 	ok := true
 	if flags&keyed != 0 {
 		r.Key, rest, ok = cutName(rest)
@@ -100,6 +107,11 @@ func DecodeRecord(s string) (Record, error) {
 // InGrace tells whether a record is of a channel that left with a grace.
 func InGrace(record string) bool {
 	return len(record) > joinedDigits && record[joinedDigits]&inGrace != 0
+}
+
+// isExclusive tells whether a record, as stored, is.
+func isExclusive(record string) bool {
+	return len(record) > joinedDigits && record[joinedDigits]&alone != 0
 }
 
 // sized is a name with its length, in one byte, before it.

@@ -10,17 +10,16 @@ import (
 var errReply = errors.New("rollcall: malformed reply")
 
 // decodeReply reads the reply of the write script, which leaves out what its
-// caller knows: the records that it adds. In the events, channels have their
-// short names.
-func decodeReply(raw string, ops []Op, rooms []roomOps) (Reply, error) {
-	reply := Reply{Results: make([]Result, len(ops))}
+// caller knows: the records that it adds, and the names of channels.
+func decodeReply(raw string, b Batch, rooms []roomOps) (Reply, error) {
+	reply := Reply{Results: make([]Result, len(b.Ops))}
 	now, rest, _ := strings.Cut(raw, " ")
 	if len(now) != joinedDigits {
 		return Reply{}, fmt.Errorf("%w: time %.40q", errReply, now)
 	}
-	r := replyReader{now: now, rest: rest}
+	r := replyReader{batch: b, now: now, rest: rest}
 	for _, room := range rooms {
-		e, changed, err := r.room(ops, room.ops, reply.Results)
+		e, changed, err := r.room(room.ops, reply.Results)
 		if err != nil {
 			return Reply{}, fmt.Errorf("%w: %w", errReply, err)
 		}
@@ -32,14 +31,15 @@ func decodeReply(raw string, ops []Op, rooms []roomOps) (Reply, error) {
 }
 
 type replyReader struct {
-	now  string // as a record that was added begins with it
-	rest string
+	batch Batch
+	now   string // as a record that was added begins with it
+	rest  string
 }
 
 // room reads the results of a room's operations, and the event if there was one.
-func (r *replyReader) room(ops []Op, at []int, results []Result) (e Event, changed bool, err error) {
+func (r *replyReader) room(at []int, results []Result) (e Event, changed bool, err error) {
 	for _, i := range at {
-		if results[i], err = r.result(ops[i], &e); err != nil {
+		if results[i], err = r.result(r.batch.Ops[i], &e); err != nil {
 			return e, false, err
 		}
 	}
@@ -64,7 +64,7 @@ func (r *replyReader) room(ops []Op, at []int, results []Result) (e Event, chang
 // result reads what became of an operation, and adds to the event what it did.
 func (r *replyReader) result(op Op, e *Event) (Result, error) {
 	result := Result{Status: Status(r.next())}
-	item := Item{Kind: Kind(result.Status), Channel: op.Short}
+	item := Item{Kind: Kind(result.Status), Channel: r.batch.channel(op)}
 	var err error
 	switch result.Status {
 	case StatusAdded:
@@ -78,9 +78,14 @@ func (r *replyReader) result(op Op, e *Event) (Result, error) {
 		}
 		item.Reason = r.rest[1]
 		item.Record, err = r.record(2)
-	case StatusGraced, StatusAbsent, StatusFull:
+	case StatusGraced, StatusAbsent, StatusFull, StatusYields:
 		r.rest = r.rest[1:]
 		return result, nil
+	case displaced:
+		if err := r.displaced(e); err != nil {
+			return result, err
+		}
+		return r.result(op, e)
 	default:
 		return result, fmt.Errorf("%w: status %q", errEvent, result.Status)
 	}
@@ -93,9 +98,27 @@ func (r *replyReader) result(op Op, e *Event) (Result, error) {
 	if result.Status != StatusRemoved {
 		result.Record = item.Record
 	} else if op.Action != Remove {
-		return r.result(op, e) // another entered in its place
+		return r.result(op, e) // another entered in its place, or is there
 	}
 	return result, nil
+}
+
+// displaced is what stands before the result of an operation for which another
+// channel has left.
+const displaced = '*'
+
+func (r *replyReader) displaced(e *Event) error {
+	channel, rest, err := netstring(r.rest[1:])
+	if err != nil || rest == "" {
+		return errEvent
+	}
+	r.rest = rest
+	item := Item{Kind: Removed, Channel: channel, Reason: rest[0]}
+	if item.Record, err = r.record(1); err != nil {
+		return err
+	}
+	e.Items = append(e.Items, item)
+	return nil
 }
 
 // record reads one that stands after some bytes.
@@ -119,7 +142,7 @@ func (r *replyReader) next() byte {
 // added is the record that an operation adds at a time.
 func (o Op) added(now string) string {
 	switch o.Action {
-	case Add, AddWithin:
+	case Add, AddWithin, Revive:
 		return now + o.Record.tail()
 	default:
 		return o.Stored

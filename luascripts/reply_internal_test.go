@@ -9,7 +9,7 @@ func FuzzDecodeReply(f *testing.F) {
 	f.Add("9 ++16:\x01C9 0 9 0 0 0\n>0:0 .0:")
 	ops := []Op{{Action: Add, Room: "a", Short: "1"}, {Action: Remove, Room: "b", Short: "1"}, {Action: Add, Room: "a", Short: "2"}}
 	f.Fuzz(func(t *testing.T, raw string) {
-		reply, err := decodeReply(raw, ops, byRoom(ops))
+		reply, err := decodeReply(raw, Batch{Node: "n", Ops: ops}, byRoom(ops))
 		if err == nil && (len(reply.Results) != len(ops) || len(reply.Events) > 2) {
 			t.Fatalf("%+v", reply)
 		}

@@ -63,15 +63,16 @@ type scripts struct {
 	recount, enlist script
 	amend, enroll   script
 	refill, discard script
+	reclaim         script
 
 	meters map[string]*meter // by name
 }
 
 func newScripts() scripts {
 	with := func(parts ...string) []string {
-		return append([]string{"list", "time", "record", "room", "users", "change", "commit"}, parts...)
+		return append([]string{"list", "time", "record", "room", "users", "exclusive", "change", "commit"}, parts...)
 	}
-	write := with("single", "index", "add", "limit", "keep", "confirm", "update", "grace", "remove", "write")
+	write := with("single", "index", "add", "limit", "revive", "keep", "confirm", "update", "grace", "remove", "write")
 	all := scripts{
 		write:    newScript("", write...),
 		free:     newScript(allowOOM, write...),
@@ -92,11 +93,12 @@ func newScripts() scripts {
 		enroll:  newScript(allowOOM, "time", "adopt", "enroll"),
 		refill:  newScript(allowOOM, "time", "refill"),
 		discard: newScript(allowOOM, "discard"),
+		reclaim: newScript(allowOOM, "list", "time", "record", "reclaim"),
 	}
 	all.meters = make(map[string]*meter)
 	for _, sc := range []script{
 		all.write, all.touch, all.register, all.renew, all.prune, all.ungrace, all.retire, all.noRooms, all.forget,
-		all.turn, all.clock, all.recount, all.enlist, all.amend, all.enroll, all.refill, all.discard,
+		all.turn, all.clock, all.recount, all.enlist, all.amend, all.enroll, all.refill, all.discard, all.reclaim,
 	} {
 		all.meters[sc.name] = &meter{}
 	}

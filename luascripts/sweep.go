@@ -129,7 +129,7 @@ func (s *Store) Prune(ctx context.Context, w Sweep) ([]RoomEvent, error) {
 	}
 	keys := []string{
 		s.Node(w.Shard, w.Node), s.Presences(w.Shard, w.Node), s.Index(w.Shard, w.Node),
-		s.Rooms(w.Shard), s.Empty(w.Shard), s.Grace(w.Shard), s.Nodes(w.Shard), s.Meta(w.Shard),
+		s.Rooms(w.Shard), s.Empty(w.Shard), s.Grace(w.Shard), s.Nodes(w.Shard), s.Meta(w.Shard), s.Exclusive(w.Shard),
 	}
 	age := ""
 	if w.MaxAge > 0 {

@@ -23,7 +23,8 @@ type Action byte
 // The actions.
 const (
 	Add       Action = 'a'
-	AddWithin Action = 'l' // of a room on which its batch has no other operation
+	AddWithin Action = 'l'
+	Revive    Action = 'v' // Add, of a channel that was pruned and lives
 	Keep      Action = 'k'
 	Confirm   Action = 'c'
 	Update    Action = 'u'
@@ -36,7 +37,7 @@ type Op struct {
 	Action Action
 	Room   string
 	Short  string        // the channel's name after the node's id and the !
-	Record Record        // Add and AddWithin: without JoinedAt; Update: the info
+	Record Record        // Add, AddWithin and Revive: without JoinedAt; Update: the info
 	Limit  int           // AddWithin: how many users and anonymous channels the room may have
 	Stored string        // Keep and Confirm: the record, encoded
 	Since  int64         // Confirm: the revision at which it was written
@@ -47,7 +48,7 @@ type Op struct {
 
 func (o Op) data() string {
 	switch o.Action {
-	case Add:
+	case Add, Revive:
 		return o.Record.tail()
 	case AddWithin:
 		return strconv.Itoa(o.Limit) + " " + o.Record.tail()
@@ -64,8 +65,15 @@ func (o Op) data() string {
 	}
 }
 
+// Alone tells whether an operation must be the only one of its batch on its room:
+// it looks at more than its channel.
+func (o Op) Alone() bool {
+	return o.Action == AddWithin || o.Record.Exclusive || isExclusive(o.Stored)
+}
+
 // Batch is what one node writes to one shard in one step. No two of its
-// operations are on the same channel and room.
+// operations are on the same channel and room, and none beside one that is Alone on
+// the same room.
 type Batch struct {
 	Shard       int
 	Node        string
@@ -88,6 +96,7 @@ const (
 	StatusGraced  Status = 'g'
 	StatusAbsent  Status = '.' // there is no such presence
 	StatusFull    Status = '!' // the room is, so that there is none either
+	StatusYields  Status = '^' // there is none, as another is there in its place
 	StatusSame    Status = '=' // it was as it should be
 )
 
@@ -126,13 +135,7 @@ func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	if err != nil {
 		return Reply{}, typed(err)
 	}
-	reply, err := decodeReply(raw, b.Ops, rooms)
-	for _, e := range reply.Events {
-		for i := range e.Items {
-			e.Items[i].Channel = b.Node + "!" + e.Items[i].Channel
-		}
-	}
-	return reply, err
+	return decodeReply(raw, b, rooms)
 }
 
 // roomOps are the positions of a room's operations in a batch.
@@ -159,9 +162,9 @@ func byRoom(ops []Op) []roomOps {
 func (s *Store) layout(b Batch) (rooms []roomOps, keys []string, args []any) {
 	rooms = byRoom(b.Ops)
 	remember := s.remember.Load()
-	keys = make([]string, 0, 6+3*len(rooms))
+	keys = make([]string, 0, 7+3*len(rooms))
 	keys = append(keys, s.Node(b.Shard, b.Node), s.Presences(b.Shard, b.Node), s.Index(b.Shard, b.Node),
-		s.Rooms(b.Shard), s.Empty(b.Shard), s.Grace(b.Shard))
+		s.Rooms(b.Shard), s.Empty(b.Shard), s.Grace(b.Shard), s.Exclusive(b.Shard))
 
 	args = make([]any, 0, 6+2*len(rooms)+4*len(b.Ops))
 	args = append(args, b.Node, b.Incarnation, b.Number, s.publish, remember, 0)

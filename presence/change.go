@@ -22,6 +22,7 @@ const (
 	Drained        Reason = 'x' // its node was closed
 	NodeLost       Reason = 'n' // its node gave no sign of life for longer than its lease
 	Kicked         Reason = 'k' // it was removed by Kick
+	Replaced       Reason = 'r' // a newer channel of its user has its place, see Member.Exclusive
 	Unknown        Reason = '?' // a view has missed why
 )
 
@@ -29,7 +30,7 @@ const (
 var reasonNames = map[Reason]string{
 	Left: "left", RemovedByOther: "removed by another node", Disconnected: "disconnected",
 	TimedOut: "timed out", Pruned: "pruned", Switched: "switched user", Drained: "drained",
-	NodeLost: "node lost", Kicked: "kicked", Unknown: "unknown",
+	NodeLost: "node lost", Kicked: "kicked", Replaced: "replaced", Unknown: "unknown",
 }
 
 func (r Reason) String() string { return cmp.Or(reasonNames[r], reasonNames[Unknown]) }
@@ -76,7 +77,8 @@ type Change struct {
 	Restored bool
 }
 
-// Eviction tells that a channel of this node was removed from a room.
+// Eviction tells that a channel of this node was removed from a room: pruned, or
+// replaced by another.
 type Eviction struct {
 	Channel string
 	Room    string

@@ -28,6 +28,9 @@ var (
 	// ErrRoomFull tells that a room has as many users and anonymous channels as
 	// AddWithin was told.
 	ErrRoomFull = errors.New("rollcall: room is full")
+	// errYields tells that a channel that was pruned has not come back, as another is
+	// there in its place.
+	errYields = errors.New("rollcall: replaced")
 	// ErrRemade tells that a room was removed, and made again, since the revision
 	// that was waited for: what was written then is gone.
 	ErrRemade = errors.New("rollcall: room was removed and made again")

@@ -59,8 +59,12 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 		}
 		for i, result := range r.done {
 			room := byShard[shard][i]
-			if result.Status == luascripts.StatusAbsent {
+			switch result.Status {
+			case luascripts.StatusAbsent:
 				t.evict(e, room, Revision(result.Revision)+1, TimedOut)
+				continue
+			case luascripts.StatusYields:
+				t.replace(ctx, e, room, Revision(result.Revision)+1)
 				continue
 			}
 			if e.rewrite(room, result.Record.Encode(), Revision(result.Revision)) || result.Status != luascripts.StatusAdded {
@@ -68,7 +72,7 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 			}
 			// This has undone a prune of which the node has heard only now: the
 			// channel is in the room, so it must be in the group.
-			if _, _, err := t.add(ctx, e, room, e.evictions()[room], 0); err != nil {
+			if err := t.revive(ctx, e, room, e.evictions()[room]); err != nil {
 				failed = err
 			}
 		}
@@ -99,11 +103,23 @@ func (t *Tracker) reassert(ctx context.Context, e *entry, shard int, alive, sure
 		if t.store.Shard(room) != shard {
 			continue
 		}
-		if _, _, err := t.add(ctx, e, room, member, 0); err != nil {
+		if err := t.revive(ctx, e, room, member); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// revive adds a channel again to a room from which it was pruned, unless another
+// has taken its place. It is called with the entry locked.
+func (t *Tracker) revive(ctx context.Context, e *entry, room string, m Member) error {
+	_, _, err := t.add(ctx, e, room, m, luascripts.Op{Action: luascripts.Revive})
+	if errors.Is(err, errYields) {
+		e.erase(room)
+		t.tellEvicted(e, room, Replaced)
+		return nil
+	}
+	return err
 }
 
 // reassertAll does so for many channels, whose writes share batches.

@@ -24,10 +24,11 @@ func infoPlace(room, channel, user string) []byte {
 // seal returns the record of a member, its info encrypted if there are keys. No
 // info stays none: there is nothing to hide.
 func (r *Reader) seal(room, channel string, m Member) luascripts.Record {
-	if r.sealer == nil || len(m.Info) == 0 {
-		return luascripts.Record{User: m.User, Key: m.Key, Info: m.Info}
+	record := luascripts.Record{User: m.User, Key: m.Key, Info: m.Info, Exclusive: m.Exclusive}
+	if r.sealer != nil && len(m.Info) > 0 {
+		record.Sealed, record.Info = true, r.sealer.Seal(m.Info, infoPlace(room, channel, m.User))
 	}
-	return luascripts.Record{User: m.User, Key: m.Key, Sealed: true, Info: r.sealer.Seal(m.Info, infoPlace(room, channel, m.User))}
+	return record
 }
 
 // presenceOf is the presence that a record stands for, its info opened.

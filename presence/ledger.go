@@ -210,8 +210,7 @@ func (e *entry) take(room string) (held, bool) {
 func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	i, ok := e.find(room)
-	if _, leaving := e.leaving[room]; leaving || !ok || e.rooms[i].revision >= at {
+	if !e.mayLose(room, at) {
 		return held{}, false
 	}
 	if e.evicted == nil {
@@ -219,6 +218,26 @@ func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
 	}
 	e.evicted[room] = as
 	return e.take(room)
+}
+
+// lose has the channel leave a room where it was replaced at a revision. It returns
+// false where evict does.
+func (e *entry) lose(room string, at Revision) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.mayLose(room, at) {
+		return false
+	}
+	e.depart(room, departure{why: Replaced})
+	return true
+}
+
+// mayLose tells whether a removal at a revision came after all that this node has
+// done in the room. The caller holds mu.
+func (e *entry) mayLose(room string, at Revision) bool {
+	i, ok := e.find(room)
+	_, leaving := e.leaving[room]
+	return ok && !leaving && e.rooms[i].revision < at
 }
 
 // evictions returns the rooms from which the channel was pruned, and as whom it
@@ -251,6 +270,11 @@ func (e *entry) isIn(room string) bool {
 func (e *entry) leave(room string, d departure) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.depart(room, d)
+}
+
+// depart is leave for who holds mu.
+func (e *entry) depart(room string, d departure) {
 	if e.leaving == nil {
 		e.leaving = make(map[string]departure, 1)
 	}

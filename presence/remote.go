@@ -29,6 +29,7 @@ type call struct {
 	Reason  Reason        `json:"reason,omitempty"`
 	Grace   time.Duration `json:"grace,omitempty"`
 	Limit   int           `json:"limit,omitempty"`
+	Alone   bool          `json:"alone,omitempty"` // Member.Exclusive
 }
 
 // added is what adding returns.
@@ -59,7 +60,7 @@ func (t *Tracker) respond() {
 		}, ErrNotPresent, ErrRoomFull)
 	}
 	on(opAdd, func(ctx context.Context, c call) (any, error) {
-		p, revision, err := t.addWithin(ctx, c.Room, c.Channel, Member{User: c.User, Key: c.Key, Info: c.Info}, max(0, c.Limit))
+		p, revision, err := t.addWithin(ctx, c.Room, c.Channel, Member{User: c.User, Key: c.Key, Exclusive: c.Alone, Info: c.Info}, max(0, c.Limit))
 		return added{p, revision}, err
 	})
 	on(opUpdate, func(ctx context.Context, c call) (any, error) {

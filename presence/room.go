@@ -1,7 +1,10 @@
 package presence
 
 import (
+	"context"
 	"sync"
+
+	"go.uber.org/zap"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -52,7 +55,7 @@ func (r *localRooms) release(room *localRoom) {
 }
 
 // Event implements groups.Listener: it notices that a channel of this node was
-// pruned.
+// pruned, or replaced.
 func (r *localRoom) Event(frame string) error {
 	event, err := luascripts.DecodeEvent(frame)
 	if err != nil {
@@ -60,14 +63,18 @@ func (r *localRoom) Event(frame string) error {
 	}
 	for _, it := range event.Items {
 		reason := Reason(it.Reason)
-		if it.Kind != luascripts.Removed || reason != TimedOut && reason != Pruned {
+		if it.Kind != luascripts.Removed || reason != TimedOut && reason != Pruned && reason != Replaced {
 			continue
 		}
 		node, short, _ := groups.SplitChannel(it.Channel)
 		if node != r.tracker.layer.NodeID() {
 			continue
 		}
-		if e := r.tracker.ledger.get(short); e != nil {
+		switch e := r.tracker.ledger.get(short); {
+		case e == nil:
+		case reason == Replaced:
+			r.tracker.hearReplaced(e, r.name, Revision(event.Revision))
+		default:
 			r.tracker.evict(e, r.name, Revision(event.Revision), reason)
 		}
 	}
@@ -99,9 +106,36 @@ func (t *Tracker) evict(e *entry, room string, at Revision, why Reason) {
 	if !ok {
 		return
 	}
-	t.stats.evictions.Add(1)
 	t.rooms.release(h.room)
 	t.discard(room, e.channel)
+	t.tellEvicted(e, room, why)
+}
+
+// hearReplaced waits for what is under way on the channel: that it was added may be
+// known to Redis and not yet here.
+func (t *Tracker) hearReplaced(e *entry, room string, at Revision) {
+	t.spawn(func() {
+		if ok, _ := e.lock(t.ctx); ok {
+			defer t.ledger.unlock(e)
+			t.replace(t.ctx, e, room, at)
+		}
+	})
+}
+
+// replace has a channel leave a room where another has taken its place. It is called
+// with the entry locked. What cannot be written is carried on, as with any removal.
+func (t *Tracker) replace(ctx context.Context, e *entry, room string, at Revision) {
+	if !e.lose(room, at) {
+		return
+	}
+	t.tellEvicted(e, room, Replaced)
+	if _, err := t.remove(ctx, e, []string{room}, departure{why: Replaced}); err != nil {
+		t.log.Debug("replaced channel not removed yet", zap.String("room", room), zap.String("channel", e.channel), zap.Error(err))
+	}
+}
+
+func (t *Tracker) tellEvicted(e *entry, room string, why Reason) {
+	t.stats.evictions.Add(1)
 	if t.opts.OnEvict != nil {
 		t.changes.do(func() { t.opts.OnEvict(t.ctx, Eviction{Channel: e.channel, Room: room, Reason: why}) })
 	}

@@ -15,6 +15,13 @@ type Member struct {
 	// recognise an anonymous visitor who comes back. Defaults to User. At most
 	// 255 bytes of UTF-8.
 	Key string
+	// Exclusive has the newest channel of a user, or key, take the place of the one
+	// before: of those that were added so, a room has one of each user. Redis decides
+	// it in the step that adds; the other channel leaves in the same step, with the
+	// reason Replaced, and its node calls OnEvict, which may close it. The user
+	// neither comes nor goes. One room takes one such addition of a node at a time, so
+	// give each user a room for it where there are many.
+	Exclusive bool
 	// Info is the application's own, up to Options.MaxInfo bytes.
 	Info []byte
 }

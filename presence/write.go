@@ -40,7 +40,7 @@ func (t *Tracker) addWithin(ctx context.Context, room, channel string, m Member,
 	}
 	if t.isElsewhere(channel) {
 		var a added
-		c := call{Room: room, Channel: channel, User: m.User, Key: m.Key, Info: m.Info, Limit: limit}
+		c := call{Room: room, Channel: channel, User: m.User, Key: m.Key, Info: m.Info, Limit: limit, Alone: m.Exclusive}
 		err := t.ask(ctx, opAdd, c, &a)
 		return a.Presence, a.Revision, opError("add", room, channel, err)
 	}
@@ -49,7 +49,11 @@ func (t *Tracker) addWithin(ctx context.Context, room, channel string, m Member,
 		return Presence{}, 0, opError("add", room, channel, err)
 	}
 	defer t.ledger.unlock(e)
-	p, revision, err := t.add(ctx, e, room, m, limit)
+	op := luascripts.Op{Action: luascripts.Add}
+	if limit > 0 {
+		op.Action, op.Limit = luascripts.AddWithin, limit
+	}
+	p, revision, err := t.add(ctx, e, room, m, op)
 	return p, revision, opError("add", room, channel, err)
 }
 
@@ -65,6 +69,9 @@ func (t *Tracker) checkAdd(room string, m Member) error {
 			return err
 		}
 	}
+	if m.Exclusive && m.User == "" && m.Key == "" {
+		return &InvalidError{Field: "exclusive", Reason: "needs a user or a key"}
+	}
 	return t.checkInfo(m.Info)
 }
 
@@ -78,8 +85,9 @@ func (t *Tracker) checkInfo(info []byte) error {
 	}
 }
 
-// add is called with the entry locked. A limit of 0 is none.
-func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, limit int) (Presence, Revision, error) {
+// add is called with the entry locked, and completes an operation of which the action
+// and a limit are given.
+func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op luascripts.Op) (Presence, Revision, error) {
 	if t.ledger.closed.Load() {
 		return Presence{}, 0, ErrClosed
 	}
@@ -97,11 +105,10 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, limi
 			t.discard(room, e.channel)
 		}
 	}
-	op := luascripts.Op{Action: luascripts.Add, Room: room, Short: e.short, Record: t.seal(room, e.channel, m)}
-	if limit == 0 {
+	op.Room, op.Short, op.Record = room, e.short, t.seal(room, e.channel, m)
+	if op.Action == luascripts.Add {
 		err = t.layer.GroupAdd(ctx, room, e.channel)
 	} else { // who is refused hears nothing
-		op.Action, op.Limit = luascripts.AddWithin, limit
 		err = local.listening.Wait(ctx)
 	}
 	if err != nil {
@@ -110,8 +117,8 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, limi
 	}
 	sent := time.Now() // Redis sees it later: asserted again, it is not seen later still
 	results, err := t.writer(room).do(ctx, op)
-	if err == nil && results[0].Status == luascripts.StatusFull {
-		err = ErrRoomFull
+	if err == nil {
+		err = refusals[results[0].Status]
 	}
 	if err != nil {
 		undo()
@@ -134,6 +141,12 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, limi
 		return Presence{}, 0, unavailable(err)
 	}
 	return t.presenceOf(room, e.channel, record), revision, nil
+}
+
+// refusals are the errors for what becomes of an addition that Redis refuses.
+var refusals = map[luascripts.Status]error{
+	luascripts.StatusFull:   ErrRoomFull,
+	luascripts.StatusYields: errYields,
 }
 
 // Update changes the info of a presence. It is a change of its own kind, neither
@@ -196,7 +209,7 @@ func (t *Tracker) memberOf(e *entry, h held) Member {
 		return Member{} // cannot be: it was encoded here
 	}
 	p := t.presenceOf(h.room.name, e.channel, record)
-	return Member{User: p.User, Key: p.Key, Info: p.Info}
+	return Member{User: p.User, Key: p.Key, Exclusive: record.Exclusive, Info: p.Info}
 }
 
 // lockOpen locks the entry of an open channel of this node, made if need be.

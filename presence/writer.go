@@ -69,10 +69,10 @@ func newWriter(t *Tracker, shard int, r luascripts.Registration) *writer {
 }
 
 // take bounds a batch, and keeps operations on the same channel and room in
-// different ones, and all others from one that looks how full its room is.
+// different ones, and all others on a room from one that must be alone there.
 func (w *writer) take(pending []*write) int {
 	type target struct{ short, room string } // short is empty: any channel
-	seen, limited := make(map[target]struct{}), make(map[string]struct{})
+	seen, taken := make(map[target]struct{}), make(map[string]struct{})
 	total, bytes := 0, 0
 	for i, p := range pending {
 		total += len(p.ops)
@@ -84,11 +84,11 @@ func (w *writer) take(pending []*write) int {
 		}
 		for _, op := range p.ops {
 			who := op.Short
-			if op.Action == luascripts.AddWithin {
+			if op.Alone() {
 				who = ""
 			}
 			_, same := seen[target{who, op.Room}]
-			_, alone := limited[op.Room]
+			_, alone := taken[op.Room]
 			if same || alone {
 				return i
 			}
@@ -96,8 +96,8 @@ func (w *writer) take(pending []*write) int {
 		for _, op := range p.ops {
 			seen[target{op.Short, op.Room}] = struct{}{}
 			seen[target{"", op.Room}] = struct{}{}
-			if op.Action == luascripts.AddWithin {
-				limited[op.Room] = struct{}{}
+			if op.Alone() {
+				taken[op.Room] = struct{}{}
 			}
 		}
 	}

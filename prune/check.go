@@ -134,7 +134,7 @@ func (w *walk) run() error {
 		return err
 	}
 	for shard := range w.store.Shards() {
-		for _, step := range []func(int) error{w.types, w.meta, w.nodes, w.graces, w.rooms, w.empties} {
+		for _, step := range []func(int) error{w.types, w.meta, w.nodes, w.graces, w.claims, w.rooms, w.empties} {
 			if w.spoilt[shard] {
 				break
 			}

@@ -159,7 +159,17 @@ func (w *walk) audit(shard int, rooms []string) error {
 			}
 		}
 	}
-	return w.look(shard, places, func(st luascripts.Standing) error { return w.judgeRecord(shard, st) })
+	var claims []luascripts.Claim
+	err = w.look(shard, places, func(st luascripts.Standing) error {
+		if claim, ok := luascripts.ClaimOf(st.Room, st.Channel(), st.Record); ok {
+			claims = append(claims, claim)
+		}
+		return w.judgeRecord(shard, st)
+	})
+	if err != nil {
+		return err
+	}
+	return w.unclaimed(shard, claims)
 }
 
 // problemsOf returns what is wrong with a room as a whole.

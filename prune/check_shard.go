@@ -13,7 +13,7 @@ import (
 // nothing else can be judged.
 func (w *walk) types(shard int) error {
 	s := w.store
-	names := []string{s.Rooms(shard), s.Empty(shard), s.Grace(shard), s.Nodes(shard), s.Sweep(shard)}
+	names := []string{s.Rooms(shard), s.Empty(shard), s.Grace(shard), s.Exclusive(shard), s.Nodes(shard), s.Sweep(shard)}
 	types, err := w.typesOf(names)
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func (f *shelf) node(id string) {
 	}
 }
 
-// write does one operation for a channel such as n1!1.
+// write does one operation for a channel such as n1!1. Cleo alone is exclusive.
 func (f *shelf) write(action luascripts.Action, room, channel, user string) {
 	f.t.Helper()
 	p, _ := luascripts.PlaceOf(room, channel)
@@ -80,14 +80,14 @@ func (f *shelf) write(action luascripts.Action, room, channel, user string) {
 		Shard: shard, Node: p.Node, Incarnation: f.inc[who], Number: f.batches[who],
 		Ops: []luascripts.Op{{
 			Action: action, Room: room, Short: p.Short, Reason: 'd', Grace: time.Minute,
-			Record: luascripts.Record{User: user},
+			Record: luascripts.Record{User: user, Exclusive: user == "cleo"},
 		}},
 	})
 	f.must(err)
 }
 
 // fill has two nodes hold what a healthy fleet does: rooms of several users and
-// of one, an empty one, and somebody in grace.
+// of one, an empty one, somebody in grace, and somebody exclusive.
 func (f *shelf) fill() {
 	f.t.Helper()
 	f.must(f.Flush(f.ctx))
@@ -102,6 +102,7 @@ func (f *shelf) fill() {
 	f.write(luascripts.Add, "lobby", "n1!5", "gus")
 	f.write(luascripts.Grace, "lobby", "n1!5", "")
 	f.write(luascripts.Add, "den", "n1!1", "ann")
+	f.write(luascripts.Add, "den", "n2!2", "cleo")
 	f.write(luascripts.Add, "hall", "n1!1", "ann")
 	f.write(luascripts.Remove, "hall", "n1!1", "")
 }
@@ -176,6 +177,7 @@ type damage struct {
 
 const (
 	lobby    = "\x05lobby"
+	den      = "\x03den"
 	everyone = "ann bob gus"
 )
 
@@ -276,6 +278,22 @@ var damages = []damage{
 		do: func(f *shelf) {
 			f.do("HSET", f.Index(f.Shard("lobby"), "n1"), "5", lobby)
 			f.do("ZADD", f.Presences(f.Shard("lobby"), "n1"), f.now().UnixMilli(), "5")
+		}},
+
+	{name: "claim of no room", kind: prune.ClaimUnreadable,
+		do: func(f *shelf) { f.do("HSET", f.Exclusive(f.Shard("den")), "\x09den", "n1!1") }},
+	{name: "claim of nobody", kind: prune.ClaimStray, room: "den", channel: "n1!9",
+		do: func(f *shelf) { f.do("HSET", f.Exclusive(f.Shard("den")), den+"eve", "n1!9") }},
+	{name: "claim of who is not exclusive", kind: prune.ClaimStray, room: "den", channel: "n1!1",
+		do: func(f *shelf) { f.do("HSET", f.Exclusive(f.Shard("den")), den+"ann", "n1!1") }},
+	{name: "claim of another user", kind: prune.ClaimStray, room: "den", channel: "n2!2",
+		do: func(f *shelf) { f.do("HSET", f.Exclusive(f.Shard("den")), den+"ann", "n2!2") }},
+	{name: "exclusive without claim", kind: prune.Unclaimed, room: "den", channel: "n2!2",
+		do: func(f *shelf) { f.do("DEL", f.Exclusive(f.Shard("den"))) }},
+	{name: "two exclusive channels of a user", kind: prune.Unclaimed, room: "den", channel: "n2!2", stays: true,
+		do: func(f *shelf) {
+			f.do("DEL", f.Exclusive(f.Shard("den")))
+			f.write(luascripts.Add, "den", "n1!7", "cleo")
 		}},
 
 	{name: "node not listed", kind: prune.NodeUnlisted, node: "n2",

@@ -37,6 +37,9 @@ const (
 	GraceUnlisted   Kind = "grace without end" // its record is in grace, and has no deadline
 	GraceStray      Kind = "grace without record"
 	GraceIndexed    Kind = "grace with index" // it has left its node, which has it still
+	ClaimUnreadable Kind = "claim unreadable"
+	ClaimStray      Kind = "claim without record"    // of who is in a room as the only channel of an identity
+	Unclaimed       Kind = "exclusive without claim" // a newer one would not take its place
 
 	// Of a node.
 	NodeUnlisted Kind = "node unlisted" // something of it is there, and no lease
@@ -53,7 +56,7 @@ type Problem struct {
 	Node    string
 	Channel string // its whole name
 	Key     string // of Redis
-	Member  string // of a key, where it is no channel
+	Member  string // of a key, where it is no channel; of a claim the user or key
 	What    string // is wrong, in words; names are quoted
 	// Mended tells that Repair has put it right. Why tells why not.
 	Mended bool

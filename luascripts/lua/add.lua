@@ -5,6 +5,7 @@
 function apply.a(channel, data, old)
   local record = now_ms .. data
   if old and not in_grace(old) and names_of(old) == names_of(record) then return '=' .. netstring(old) end
-  if old then return replace(channel, old, record) end
-  return enter(channel, record)
+  local told = claim(channel, record)
+  if old then return told .. replace(channel, old, record) end
+  return told .. enter(channel, record)
 end

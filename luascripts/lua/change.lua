@@ -1,5 +1,6 @@
 -- change: what a batch does to presences, gathered before anything is written.
--- Each function returns what the reply tells of it.
+-- Each function returns what the reply tells of it, and whether the channel is then
+-- not in the room.
 
 -- apply holds what each operation does, by its letter.
 local apply = {}
@@ -38,10 +39,22 @@ local function depart(channel, record, reason)
   n_items = n_items + 1
   tally(record, -1)
   if in_grace(record) then push(ungraced, room_name .. channel) end
+  if is_exclusive(record) then release(channel, record) end
   return '-' .. reason .. told
 end
 
 -- replace has a presence depart before the channel enters again.
 local function replace(channel, old, record)
   return depart(channel, old, in_grace(old) and grace_reason(old) or 's') .. enter(channel, record)
+end
+
+-- claim has an exclusive channel take the place of another, of which it tells.
+local function claim(channel, record)
+  if not is_exclusive(record) then return '' end
+  local holder, theirs, mine = rival(channel, record)
+  if mine then return '' end
+  claims[claim_of(record)] = channel
+  if not holder then return '' end
+  local told = depart(holder, theirs, in_grace(theirs) and grace_reason(theirs) or 'r')
+  return '*' .. netstring(holder) .. sub(told, 2)
 end

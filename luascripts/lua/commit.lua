@@ -57,4 +57,5 @@ local function commit_rooms(rooms_key, empty_key, grace_key)
   run('ZREM', empty_key, filled, filled.n)
   run('ZADD', grace_key, graced, graced.n)
   run('ZREM', grace_key, ungraced, ungraced.n)
+  commit_claims()
 end

@@ -3,6 +3,7 @@
 -- data: 16 digits of the revision at which the node wrote it, and the record
 function apply.c(channel, data, old)
   local since = tonumber(sub(data, 1, 16))
-  if not old and exists and birth + 0 <= since then return '.' end
-  return apply.k(channel, sub(data, 17), old)
+  local record = sub(data, 17)
+  if not old and exists and birth + 0 <= since then return yields(channel, record) and '^' or '.', true end
+  return apply.k(channel, record, old)
 end

@@ -2,8 +2,8 @@
 -- deadline. Nothing is published.
 -- data: the reason, one letter, and how long in ms
 function apply.g(channel, data, old)
-  if not old or in_grace(old) then return '.' end
+  if not old or in_grace(old) then return '.', true end
   push(marks, channel, mark_grace(old, sub(data, 1, 1)))
   push(graced, string.format('%.0f', now_us / 1000 + sub(data, 2)), room_name .. channel)
-  return 'g'
+  return 'g', true
 end

@@ -1,11 +1,14 @@
 -- keep: a channel is in a room, as its node says that it was. What is missing is
--- added, what differs is changed, and nothing is published where all is well.
+-- added, what differs is changed, and nothing is published where all is well. An
+-- exclusive one goes where there is a newer.
 -- data: a record
 function apply.k(channel, data, old)
-  if old == data then return '=' .. netstring(old) end
+  if yields(channel, data) then return (old and depart(channel, old, 'r') or '') .. '^', true end
+  local told = claim(channel, data)
+  if old == data then return told .. '=' .. netstring(old) end
   if old and not in_grace(old) and names_of(old) == names_of(data) then
-    return revise(channel, data)
+    return told .. revise(channel, data)
   end
-  if old then return replace(channel, old, data) end
-  return enter(channel, data)
+  if old then return told .. replace(channel, old, data) end
+  return told .. enter(channel, data)
 end

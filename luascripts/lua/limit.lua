@@ -7,7 +7,7 @@ function apply.l(channel, data, old)
   local record = sub(data, blank + 1)
   if not old and users + anonymous >= tonumber(sub(data, 1, blank - 1)) then
     local identity = identity_of(now_ms .. record)
-    if identity == '' or not call('HGET', users_key, identity) then return '!' end
+    if identity == '' or not call('HGET', users_key, identity) then return '!', true end
   end
   return apply.a(channel, record, old)
 end

@@ -3,7 +3,8 @@
 --
 -- KEYS[1] node    KEYS[2] presences of the node    KEYS[3] index of the node
 -- KEYS[4] rooms   KEYS[5] empty   KEYS[6] grace   KEYS[7] nodes   KEYS[8] meta
--- KEYS[9..] for each room its hash, which is also its topic, and its users, and,
+-- KEYS[9] exclusive
+-- KEYS[10..] for each room its hash, which is also its topic, and its users, and,
 --   if ARGV[5] is not 0, when its users were last seen
 -- ARGV[1] node id   ARGV[2] max age in ms, '' to remove all of a dead node
 -- ARGV[3] reason    ARGV[4] PUBLISH or SPUBLISH
@@ -16,6 +17,7 @@
 -- Errors: HELD while sweeps must wait.
 
 if held(KEYS[8]) then return redis.error_reply('HELD') end
+exclusive_key = KEYS[9]
 local age, keep, stride = tonumber(ARGV[2]), tonumber(ARGV[5]), ARGV[5] == '0' and 2 or 3
 local short, stale = list(), {}
 for i = 1, tonumber(ARGV[6]) do push(short, ARGV[6 + i]) end
@@ -29,7 +31,7 @@ elseif lapsed(KEYS[8], KEYS[7], KEYS[1], ARGV[1]) then
 end
 
 local at, olds, leaving = 6 + short.n, list(), list()
-for k = 9, #KEYS, stride do
+for k = 10, #KEYS, stride do
   local name, n, channels = ARGV[at + 1], tonumber(ARGV[at + 2]), list()
   for i = at + 3, at + 2 + n do
     local channel = short[ARGV[i] + 0]
@@ -46,7 +48,7 @@ clear_strays()
 
 local at, events = 6 + short.n, {}
 for r = 1, olds.n do
-  local k, old, channels = 9 + (r - 1) * stride, olds[r], leaving[r]
+  local k, old, channels = 10 + (r - 1) * stride, olds[r], leaving[r]
   events[r] = ''
   if old then
     open_room(old[1], ARGV[at + 1], KEYS[k], KEYS[k + 1], KEYS[k + 2])

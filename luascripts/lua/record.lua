@@ -4,7 +4,8 @@
 -- identity (1 byte), identity, and the info. The identity is what is counted:
 -- the key if there is one, else the user. With a key, the length of the user and
 -- the user stand before the info. Flags: 1 the info is encrypted, 2 there is a
--- key, 4 it is in grace, and its last byte is the reason for which it will go.
+-- key, 4 it is in grace, and its last byte is the reason for which it will go, 8 it
+-- is exclusive.
 -- Numbers of 16 digits are written with %.0f: tostring would round them.
 
 -- text writes a number. Most come again within a call, and to write one takes
@@ -39,7 +40,11 @@ local function identity_of(record)
 end
 
 local function in_grace(record)
-  return byte(record, 14) >= 4
+  return byte(record, 14) % 8 >= 4
+end
+
+local function is_exclusive(record)
+  return byte(record, 14) >= 8
 end
 
 -- grace_reason is why a record in grace will go.
@@ -57,7 +62,7 @@ local function names_of(record)
   local stop = 15 + identity
   if flags % 4 >= 2 then stop = stop + 1 + byte(record, stop + 1) end
   if flags == 0 or flags == 2 then return sub(record, 14, stop) end
-  return string.char(flags % 4 >= 2 and 2 or 0) .. sub(record, 15, stop)
+  return string.char((flags % 4 >= 2 and 2 or 0) + (flags >= 8 and 8 or 0)) .. sub(record, 15, stop)
 end
 
 -- without_info returns a record as an event tells of one who has left.

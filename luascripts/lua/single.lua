@@ -1,10 +1,10 @@
 -- single: the usual case of a room, of which a batch has one channel that enters
--- and was not there, or that leaves. It does what change and commit do for any
+-- and was not there, or that leaves, neither exclusive nor in grace. It does what change and commit do for any
 -- number of them, without their lists: a join takes 0.85 of what it would.
 
-local function is_single(letters, old, keep)
-  if letters == 'a' then return not old end
-  return letters == 'r' and keep == 0 and old and not in_grace(old)
+local function is_single(letters, data, old, keep)
+  if letters == 'a' then return not old and byte(data, 1) < 8 end
+  return letters == 'r' and keep == 0 and old and byte(old, 14) < 4
 end
 
 -- count_single applies a difference of 1 and returns the item that says that the

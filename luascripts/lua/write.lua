@@ -3,7 +3,8 @@
 --
 -- KEYS[1] node       KEYS[2] presences of the node  KEYS[3] index of the node
 -- KEYS[4] rooms      KEYS[5] empty                  KEYS[6] grace
--- KEYS[7..] for each room its hash, which is also its topic, and its users, and,
+-- KEYS[7] exclusive
+-- KEYS[8..] for each room its hash, which is also its topic, and its users, and,
 --   if ARGV[5] is not 0, when its users were last seen
 -- ARGV[1] node id    ARGV[2] incarnation   ARGV[3] number of this batch
 -- ARGV[4] PUBLISH or SPUBLISH              ARGV[5] ms to remember users who went
@@ -11,13 +12,14 @@
 --   name and that time in ms
 -- then for each room: its name, with its length (1 byte) before it; a letter for
 --   each of its operations; the channel of each; and the data of each: see add
---   (a), limit (l), keep (k), confirm (c), update (u), grace (g) and remove (r)
+--   (a), limit (l), revive (v), keep (k), confirm (c), update (u), grace (g) and remove (r)
 --
 -- Returns the time in ms and a blank; then for each room what became of each
 -- operation: + (it entered), ~ and the record (it changed), - and the reason and
 -- the record without info (it left, and may then enter), g (it is in grace), .
--- (there is none), ! (the room is full), = and the record (all is as before); then > or < and each user
--- who came or went; and the line of its event, or its revision alone where nothing
+-- (there is none), ! (the room is full), ^ (another is there in its place), = and the
+-- record (all is as before); before it, * and a channel, and the reason and the record
+-- without info, where that has left for it; then > or < and each user who came or went; and the line of its event, or its revision alone where nothing
 -- changed, and a newline. Records and users are netstrings.
 -- Errors: FENCED when the incarnation is not the node's, or when this is not the
 -- batch that follows the node's last one.
@@ -28,34 +30,36 @@ if fence[2] == ARGV[3] then return call('HGET', KEYS[1], 'reply') end
 if tonumber(fence[2]) ~= ARGV[3] - 1 then return redis.error_reply('FENCED number') end
 
 local publish, keep, stride = ARGV[4], tonumber(ARGV[5]), ARGV[5] == '0' and 2 or 3
+exclusive_key = KEYS[7]
 local first, seen = 6 + ARGV[6] * 2, {}
 for i = 7, first, 2 do seen[ARGV[i]] = string.format('%.0f', math.floor(now_us / 1000 - ARGV[i + 1])) end
 
-local at, olds, n_rooms = first, {}, (#KEYS - 6) / stride
+local at, olds, n_rooms = first, {}, (#KEYS - 7) / stride
 for r = 1, n_rooms do
-  local k, n = 7 + (r - 1) * stride, #ARGV[at + 2]
+  local k, n = 8 + (r - 1) * stride, #ARGV[at + 2]
   olds[r] = read_room(KEYS[k], KEYS[k + 1], unpack(ARGV, at + 3, at + 2 + n))
   at = at + 2 + n * 2
 end
 clear_strays()
 
 local skip = #ARGV[1] + 2
-local function noted(letter, channel, told)
-  if letter == 'a' or letter == 'k' or letter == 'c' and told ~= '.' or letter == 'l' and told ~= '!' then
-    note(sub(channel, skip), room_name, true, seen[channel] or now_ms, letter == 'a' or letter == 'l')
-  elseif letter ~= 'u' then
+local function noted(letter, channel, absent)
+  if absent then
     note(sub(channel, skip), room_name, false, false, false)
+  elseif letter ~= 'u' then
+    local fresh = letter == 'a' or letter == 'l' or letter == 'v'
+    note(sub(channel, skip), room_name, true, seen[channel] or now_ms, fresh)
   end
 end
 
 local at, replies, n = first, {now_ms, ' '}, 2
 for r = 1, n_rooms do
-  local k, old, letters = 7 + (r - 1) * stride, olds[r], ARGV[at + 2]
+  local k, old, letters = 8 + (r - 1) * stride, olds[r], ARGV[at + 2]
   open_room(old[1], ARGV[at + 1], KEYS[k], KEYS[k + 1], KEYS[k + 2])
   at = at + 2
-  if is_single(letters, old[2], keep) then
+  if is_single(letters, ARGV[at + 2], old[2], keep) then
     local channel, data = ARGV[at + 1], ARGV[at + 2]
-    noted(letters, channel)
+    noted(letters, channel, letters == 'r')
     if letters == 'a' then
       replies[n + 1], replies[n + 2], replies[n + 3] = enter_single(channel, data, publish)
     else
@@ -65,9 +69,9 @@ for r = 1, n_rooms do
   else
     for i = 1, #letters do
       local letter, channel = sub(letters, i, i), ARGV[at + i]
-      local told = apply[letter](channel, ARGV[at + #letters + i], old[i + 1])
+      local told, absent = apply[letter](channel, ARGV[at + #letters + i], old[i + 1])
       replies[n + i] = told
-      noted(letter, channel, told)
+      noted(letter, channel, absent)
     end
     local event, line = commit_room(publish, keep)
     n = n + #letters

@@ -1,0 +1,8 @@
+-- revive: add, of a channel that was pruned and lives. An exclusive one does not
+-- come back where another has taken its place.
+-- data: a record without joined at
+function apply.v(channel, data, old)
+  local record = now_ms .. data
+  if is_exclusive(record) and rival(channel, record) then return '^', true end
+  return apply.a(channel, data, old)
+end
