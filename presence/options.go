@@ -41,8 +41,9 @@ type Options struct {
 	OnChange func(ctx context.Context, c Change)
 
 	// OnEvict is called when a channel of this node was removed from a room by
-	// a prune, for its age. The channel has left the group of that room; a later
-	// touch adds it again. The application may close its connection. What was
+	// a prune, for its age, or was Replaced, see Member.Exclusive. The channel has
+	// left the group of that room; a later touch adds it again, unless it was
+	// replaced. The application may close its connection. What was
 	// removed with NodeLost, as the whole node was taken for dead, is added again
 	// without a call.
 	OnEvict func(ctx context.Context, e Eviction)

@@ -128,6 +128,7 @@ func (t *Tracker) replace(ctx context.Context, e *entry, room string, at Revisio
 	if !e.lose(room, at) {
 		return
 	}
+	t.discard(room, e.channel)
 	t.tellEvicted(e, room, Replaced)
 	if _, err := t.remove(ctx, e, []string{room}, departure{why: Replaced}); err != nil {
 		t.log.Debug("replaced channel not removed yet", zap.String("room", room), zap.String("channel", e.channel), zap.Error(err))

@@ -272,6 +272,37 @@ func TestATableHasItsSeats(t *testing.T) {
 	})
 }
 
+// The newest connection of a user stays, whatever is lost meanwhile.
+func TestOneSessionAUser(t *testing.T) {
+	start := func(n *presencetest.Node) error {
+		return n.Track(nil, &presence.Options{OnEvict: func(ctx context.Context, e presence.Eviction) { EndReplaced(n.Layer)(ctx, e) }})
+	}
+	presencetest.Run(t, 2, start, func(t *testing.T, fleet *presencetest.Fleet) {
+		var conns []*presencetest.Conn
+		for i := range 4 {
+			n := fleet.Node(i % 2)
+			c := n.Connect(member("ann"), "lobby")
+			if err := StartSession(t.Context(), n.Tracker, c.Name(), "ann"); err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, c)
+		}
+		fleet.Flush()
+		fleet.Advance(time.Minute)
+		for i, c := range conns {
+			var closed groups.CloseError
+			replaced := errors.As(c.Err(), &closed) && closed.Code == 4001
+			if replaced != (i < 3) {
+				t.Errorf("connection %d: %v", i, c.Err())
+			}
+		}
+		list, err := fleet.Reader().Presences(t.Context(), "session:ann")
+		if err != nil || len(list) != 1 || list[0].Channel != conns[3].Name() {
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
+}
+
 // Rooms of two are counted in one round trip, and none is left.
 func TestManySmallRooms(t *testing.T) {
 	presencetest.Run(t, 1, nil, func(t *testing.T, fleet *presencetest.Fleet) {
