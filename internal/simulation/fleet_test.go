@@ -26,7 +26,10 @@ const (
 	sweep  = 10 * time.Second // half the work of the default
 )
 
-var rooms = []string{"lobby", "garden", "cellar"}
+var rooms = []string{"lobby", "garden", "cellar", sessions}
+
+// sessions is a room in which each user is to have one connection, the newest.
+const sessions = "sessions"
 
 // fleet is five nodes, the people who are connected to them, and the truth about
 // who is.
@@ -88,7 +91,9 @@ func (f *fleet) start(i int) *node {
 	})
 	f.insist("track "+n.name, func(ctx context.Context) error {
 		n.tracker, err = presence.New(ctx, n.layer, &presence.Options{
-			MaxAge: maxAge, Lease: lease, OnChange: func(_ context.Context, c presence.Change) { f.truth.told(c) },
+			MaxAge: maxAge, Lease: lease,
+			OnChange: func(_ context.Context, c presence.Change) { f.truth.told(c) },
+			OnEvict:  func(_ context.Context, e presence.Eviction) { f.truth.evicted(e) },
 		})
 		return err
 	})

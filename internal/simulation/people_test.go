@@ -31,8 +31,13 @@ func (f *fleet) connect(n *node) {
 	if f.rand.IntN(3) == 0 {
 		p.grace = grace
 	}
-	for _, i := range f.rand.Perm(len(rooms))[:1+f.rand.IntN(len(rooms))] {
-		p.rooms = append(p.rooms, rooms[i])
+	for _, room := range rooms {
+		if f.rand.IntN(3) > 0 && (room != sessions || p.user != "") {
+			p.rooms = append(p.rooms, room)
+		}
+	}
+	if len(p.rooms) == 0 {
+		p.rooms = rooms[:1]
 	}
 	var err error
 	if p.channel, err = n.layer.NewChannel(); err != nil {
@@ -73,7 +78,7 @@ func (p *person) live() {
 		for p.leave.Err() == nil {
 			truth.adding(p, room)
 			ctx, cancel := context.WithTimeout(p.leave, 5*time.Second)
-			_, _, err := p.node.tracker.Add(ctx, room, name, presence.Member{User: p.user})
+			_, _, err := p.node.tracker.Add(ctx, room, name, presence.Member{User: p.user, Exclusive: room == sessions})
 			cancel()
 			if err == nil {
 				truth.added(p, room)

@@ -153,9 +153,12 @@ func (f *fleet) check() {
 		users := make(map[string]bool)
 		anonymous := 0
 		for _, user := range want {
-			if user == "" {
+			switch {
+			case user == "":
 				anonymous++
-			} else {
+			case users[user] && room == sessions:
+				f.fail("nobody was told that %s came again: %v", user, want)
+			default:
 				users[user] = true
 			}
 		}

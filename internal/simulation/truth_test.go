@@ -21,12 +21,14 @@ type truth struct {
 }
 
 type presenceTruth struct {
-	node    *node
-	user    string
-	state   state
-	since   time.Time
-	changes []change
-	crashed bool // its node may have kept changes to itself
+	node     *node
+	user     string
+	state    state
+	since    time.Time
+	changes  []change
+	crashed  bool // its node may have kept changes to itself
+	replaced bool // its node was told so
+	departed bool // others were told so, and it must have been replaced
 }
 
 type state int
@@ -106,6 +108,15 @@ func (t *truth) told(c presence.Change) {
 	}
 }
 
+// evicted is called by the eviction handlers of all nodes.
+func (t *truth) evicted(e presence.Eviction) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at := t.of[seat{e.Room, e.Channel}]; at != nil && e.Reason == presence.Replaced {
+		at.replaced = true
+	}
+}
+
 // departed is called when a watcher is told that a presence has gone: nobody who
 // is connected may be told of, unless others cannot know better.
 func (t *truth) departed(by *node, room, channel string, why presence.Reason) {
@@ -117,17 +128,21 @@ func (t *truth) departed(by *node, room, channel string, why presence.Reason) {
 		return
 	}
 	if at.state == present && !at.node.excused() && !by.excused() {
+		if room == sessions { // whose node may hear of it later
+			at.departed = true
+			return
+		}
 		t.f.fail("%s was told that %s left %s (%v), who is connected to %s since %v", by.name, channel, room, why, at.node.name, at.since.Sub(t.f.began))
 	}
 }
 
-// members returns who is in a room.
+// members returns who is in a room: who is connected and was not replaced.
 func (t *truth) members(room string) map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	members := make(map[string]string)
 	for k, at := range t.of {
-		if k.room == room && at.state == present {
+		if k.room == room && at.state == present && !at.replaced {
 			members[k.channel] = at.user
 		}
 	}
@@ -145,6 +160,9 @@ func (t *truth) checkDepartures() {
 			if !at.changes[i].added && !at.changes[i-1].added {
 				t.f.fail("%v departed twice: %s", k, fmt.Sprint(at.changes))
 			}
+		}
+		if at.departed && at.state == present && !at.replaced {
+			t.f.fail("%v was told to have left, and was not replaced", k)
 		}
 		if at.state == parting {
 			delete(t.of, k)
