@@ -70,9 +70,16 @@ func (s *Store) judgeClaims(ctx context.Context, shard int, claims []Claim, wron
 	return found, nil
 }
 
-// Reclaim makes a claim right. It returns false where another channel has it whose
-// record says so, too: the older of them goes when its node asserts it again.
-func (s *Store) Reclaim(ctx context.Context, shard int, c Claim) (bool, error) {
-	keys := []string{s.roomIn(shard, c.Room), s.Exclusive(shard)}
-	return s.run(ctx, s.scripts.reclaim, keys, []any{c.Room, c.Identity, c.Channel}).Bool()
+// Reclaim makes a claim right: it is given up, or taken by who should have it, and of
+// two channels whose records say so the older leaves. It returns what it has
+// published.
+func (s *Store) Reclaim(ctx context.Context, shard int, c Claim) ([]RoomEvent, error) {
+	remember := s.remember.Load()
+	keys := s.roomKeys([]string{s.Rooms(shard), s.Empty(shard), s.Grace(shard), s.Exclusive(shard)}, c.Room, remember)
+	args := []any{sized(c.Room), c.Identity, c.Channel, s.publish, remember}
+	raw, err := s.run(ctx, s.scripts.reclaim, keys, args).Text()
+	if err != nil {
+		return nil, err
+	}
+	return roomEvents([]string{c.Room}, []string{raw})
 }

@@ -73,7 +73,7 @@ func (s *Store) Ungrace(ctx context.Context, shard int, graced []Graced, reason 
 	if reason != 0 {
 		why = string([]byte{reason})
 	}
-	keys := []string{s.Grace(shard), s.Rooms(shard), s.Empty(shard), s.Meta(shard), s.Exclusive(shard)}
+	keys := []string{s.Grace(shard), s.Rooms(shard), s.Empty(shard), s.Meta(shard), s.Exclusive(shard), s.Nodes(shard)}
 	args := []any{why, s.publish, remember}
 	var rooms []string
 	channels := make(map[string][]any)

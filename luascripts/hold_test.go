@@ -89,7 +89,26 @@ func TestSilenceHoldsSweeps(t *testing.T) {
 			w.must(w.renew(w.inc[0]))
 			w.silence(time.Hour)
 		}, true},
-		{"no node has ever signed", func(w *world) { w.must(w.c.HDel(w.ctx, w.Meta(0), "leased").Err()) }, false},
+		{"meta is lost", func(w *world) { w.must(w.c.Del(w.ctx, w.Meta(0)).Err()) }, false},
+		{"longer ago, and meta is lost", func(w *world) {
+			w.leased(6 * time.Second)
+			w.must(w.c.Del(w.ctx, w.Meta(0)).Err())
+		}, true},
+		{"the hold after that is over", func(w *world) {
+			w.leased(time.Hour)
+			w.must(w.c.Del(w.ctx, w.Meta(0)).Err())
+			w.mustHold(true)
+			if got := w.holdLasts(); got < 11*time.Second || got > 12*time.Second {
+				w.t.Errorf("it lasts %v", got)
+			}
+			w.endHold()
+		}, false},
+		{"longer ago, meta is lost, and a node signs again", func(w *world) {
+			w.leased(time.Hour)
+			w.must(w.c.Del(w.ctx, w.Meta(0)).Err())
+			w.must(w.renew(w.inc[0]))
+		}, true},
+		{"no node is left, and meta is lost", func(w *world) { w.must(w.c.Del(w.ctx, w.Meta(0), w.Nodes(0)).Err()) }, false},
 		{"the last node has retired", func(w *world) {
 			w.silence(time.Hour)
 			if ok, err := w.Retire(w.ctx, 0, "n1", w.inc[0]); !ok || err != nil {

@@ -93,7 +93,7 @@ func newScripts() scripts {
 		enroll:  newScript(allowOOM, "time", "adopt", "enroll"),
 		refill:  newScript(allowOOM, "time", "refill"),
 		discard: newScript(allowOOM, "discard"),
-		reclaim: newScript(allowOOM, "list", "time", "record", "reclaim"),
+		reclaim: newScript(allowOOM, with("reclaim")...),
 	}
 	all.meters = make(map[string]*meter)
 	for _, sc := range []script{

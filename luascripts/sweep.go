@@ -23,7 +23,7 @@ var ErrHeld = errors.New("rollcall: sweeps are on hold")
 
 // TakeTurn asks for the turn to sweep a shard, and prolongs it for who has it.
 func (s *Store) TakeTurn(ctx context.Context, shard int, token string) (bool, error) {
-	keys := []string{s.Sweep(shard), s.Meta(shard), s.Whole(shard)}
+	keys := []string{s.Sweep(shard), s.Meta(shard), s.Nodes(shard), s.Whole(shard)}
 	mine, err := s.run(ctx, s.scripts.turn, keys, []any{token, maxTurn.Milliseconds()}).Bool()
 	if err != nil {
 		return false, typed(err)
@@ -33,7 +33,7 @@ func (s *Store) TakeTurn(ctx context.Context, shard int, token string) (bool, er
 
 // EndTurn gives the turn back.
 func (s *Store) EndTurn(ctx context.Context, shard int, token string) error {
-	keys := []string{s.Sweep(shard), s.Meta(shard)}
+	keys := []string{s.Sweep(shard), s.Meta(shard), s.Nodes(shard)}
 	return s.run(ctx, s.scripts.turn, keys, []any{token, 0}).Err()
 }
 

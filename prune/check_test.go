@@ -290,7 +290,8 @@ var damages = []damage{
 		do: func(f *shelf) { f.do("HSET", f.Exclusive(f.Shard("den")), den+"ann", "n2!2") }},
 	{name: "exclusive without claim", kind: prune.Unclaimed, room: "den", channel: "n2!2",
 		do: func(f *shelf) { f.do("DEL", f.Exclusive(f.Shard("den"))) }},
-	{name: "two exclusive channels of a user", kind: prune.Unclaimed, room: "den", channel: "n2!2", stays: true,
+	{name: "two exclusive channels of a user", kind: prune.Unclaimed, room: "den", channel: "n2!2",
+		then: []prune.Kind{prune.IndexStray},
 		do: func(f *shelf) {
 			f.do("DEL", f.Exclusive(f.Shard("den")))
 			f.write(luascripts.Add, "den", "n1!7", "cleo")

@@ -11,7 +11,6 @@ import (
 
 var (
 	errNotOurs = errors.New("rollcall: it is not known whose key it is")
-	errRival   = errors.New("rollcall: another channel is there as the only one; the older goes when its node asserts it again")
 	errStays   = errors.New("rollcall: something of it is left, or has come")
 )
 
@@ -24,7 +23,7 @@ func (w *walk) repair(p *Problem) error {
 	case err == nil:
 		p.Mended = true
 	case errors.As(err, &answer), errors.Is(err, luascripts.ErrHeld), errors.Is(err, luascripts.ErrBusyRoom),
-		errors.Is(err, errNotOurs), errors.Is(err, errStays), errors.Is(err, errRival):
+		errors.Is(err, errNotOurs), errors.Is(err, errStays):
 		p.Why = err
 	default:
 		return err
@@ -56,10 +55,8 @@ func (w *walk) right(p *Problem) error {
 	case ClaimUnreadable:
 		return s.Client().HDel(ctx, p.Key, p.Member).Err()
 	case ClaimStray, Unclaimed:
-		right, err := s.Reclaim(ctx, p.Shard, luascripts.Claim{Room: p.Room, Identity: p.Member, Channel: p.Channel})
-		if err == nil && !right && p.Kind == Unclaimed {
-			return errRival
-		}
+		events, err := s.Reclaim(ctx, p.Shard, luascripts.Claim{Room: p.Room, Identity: p.Member, Channel: p.Channel})
+		w.target.Report(events)
 		return err
 	case NodeUnlisted:
 		return s.Enroll(ctx, p.Shard, p.Node)

@@ -94,6 +94,6 @@ var faults = []fault{
 
 // mendable are the keys that no node knows to be missing, and an operator's
 // Checker puts back.
-var mendable = []string{"meta", "rooms", "empty", "users", "grace"}
+var mendable = []string{"meta", "rooms", "empty", "users", "grace", "exclusive"}
 
 func (f *fleet) upTo(d time.Duration) time.Duration { return rand2(f.rand, d) }

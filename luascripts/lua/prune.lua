@@ -16,7 +16,7 @@
 -- Returns for each room its event, empty if nothing changed there.
 -- Errors: HELD while sweeps must wait.
 
-if held(KEYS[8]) then return redis.error_reply('HELD') end
+if held(KEYS[8], KEYS[7]) then return redis.error_reply('HELD') end
 exclusive_key = KEYS[9]
 local age, keep, stride = tonumber(ARGV[2]), tonumber(ARGV[5]), ARGV[5] == '0' and 2 or 3
 local short, stale = list(), {}

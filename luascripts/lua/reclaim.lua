@@ -1,21 +1,29 @@
--- reclaim: makes a claim right: it is given up for a channel that has left, and one
--- that nobody has goes to a channel of which the record is exclusive.
+-- reclaim: makes a claim right: it is given up for a channel that has left, goes to
+-- one of which the record is exclusive and nobody has it, and of two such channels
+-- the older leaves.
 --
--- KEYS[1] the room's hash   KEYS[2] exclusive
--- ARGV[1] room   ARGV[2] identity   ARGV[3] channel
+-- KEYS[1] rooms   KEYS[2] empty   KEYS[3] grace   KEYS[4] exclusive
+-- KEYS[5] the room's hash, which is also its topic   KEYS[6] its users
+-- KEYS[7] if ARGV[5] is not 0, when its users were last seen
+-- ARGV[1] the room's name, with its length (1 byte) before it   ARGV[2] identity
+-- ARGV[3] channel   ARGV[4] PUBLISH or SPUBLISH
+-- ARGV[5] ms to remember users who went
 --
--- Returns 0 where another channel has the claim, with a record that says so.
+-- Returns the event, empty if nothing changed in the room.
 
-local claim = string.char(#ARGV[1]) .. ARGV[1] .. ARGV[2]
-local function may(channel)
-  local record = redis.call('HGET', KEYS[1], channel)
-  return record and #record > 14 and is_exclusive(record) and identity_of(record) == ARGV[2]
-end
-local holder = redis.call('HGET', KEYS[2], claim)
-if holder and may(holder) then return holder == ARGV[3] and 1 or 0 end
-if may(ARGV[3]) then
-  redis.call('HSET', KEYS[2], claim, ARGV[3])
+exclusive_key = KEYS[4]
+local name, channel = ARGV[1] .. ARGV[2], ARGV[3]
+local holder = call('HGET', exclusive_key, name)
+local old = read_room(KEYS[5], KEYS[6], channel)
+open_room(old[1], ARGV[1], KEYS[5], KEYS[6], KEYS[7])
+local record = old[2]
+if not record or #record < 15 or not is_exclusive(record) or identity_of(record) ~= ARGV[2] then
+  if holder == channel then claims[name] = false end
+elseif yields(channel, record) then
+  depart(channel, record, 'r')
 else
-  redis.call('HDEL', KEYS[2], claim)
+  claim(channel, record)
 end
-return 1
+local event = commit_room(ARGV[4], tonumber(ARGV[5]))
+commit_rooms(KEYS[1], KEYS[2], KEYS[3])
+return event or ''

@@ -24,7 +24,7 @@ if token and token ~= ARGV[2] and redis.call('ZSCORE', KEYS[2], ARGV[1])
   return redis.error_reply('TAKEN ' .. token)
 end
 
-held(KEYS[1])
+held(KEYS[1], KEYS[2])
 local now, epoch = string.format('%.0f', now_us), meta[3]
 if not epoch or ARGV[9] == '1' and epoch == ARGV[8] then
   epoch = now

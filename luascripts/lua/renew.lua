@@ -15,7 +15,7 @@
 local row = redis.call('HMGET', KEYS[1], 'incarnation', 'number')
 if row[1] ~= ARGV[2] then return redis.error_reply('FENCED incarnation') end
 if tonumber(row[2]) < tonumber(ARGV[3]) then return redis.error_reply('FENCED number') end
-held(KEYS[3])
+held(KEYS[3], KEYS[2])
 sign(KEYS[3], KEYS[2], ARGV[1], ARGV[4], ARGV[5])
 local meta = redis.call('HMGET', KEYS[3], 'epoch', 'healing')
 if not meta[1] then

@@ -2,7 +2,7 @@
 -- would prune at the same time is told as one change of a room. No removal
 -- relies on it: who dies with the turn loses it after a while.
 --
--- KEYS[1] sweep   KEYS[2] meta   KEYS[3] whole, when taking it: while leases cannot
+-- KEYS[1] sweep   KEYS[2] meta   KEYS[3] nodes   KEYS[4] whole, when taking it: while leases cannot
 --   be signed, as the slot is on its way, no sweep begins
 -- ARGV[1] token of the sweeper   ARGV[2] for how long in ms, 0 gives it back
 --
@@ -14,7 +14,7 @@ if ARGV[2] == '0' then
   if who[1] ~= ARGV[1] then return 0 end
   return redis.call('DEL', KEYS[1])
 end
-if held(KEYS[2]) then return redis.error_reply('HELD') end
+if held(KEYS[2], KEYS[3]) then return redis.error_reply('HELD') end
 if who[1] and who[1] ~= ARGV[1] and tonumber(who[2]) > now_us / 1000 then return 0 end
 redis.call('HSET', KEYS[1], 'token', ARGV[1], 'until', string.format('%.0f', now_us / 1000 + ARGV[2]))
 return 1

@@ -2,7 +2,8 @@
 -- or, for a reason of the caller's, any.
 --
 -- KEYS[1] grace   KEYS[2] rooms   KEYS[3] empty   KEYS[4] meta   KEYS[5] exclusive
--- KEYS[6..] for each room its hash, which is also its topic, and its users, and,
+-- KEYS[6] nodes
+-- KEYS[7..] for each room its hash, which is also its topic, and its users, and,
 --   if ARGV[3] is not 0, when its users were last seen
 -- ARGV[1] reason, '' for the one with which each has left, past its deadline
 -- ARGV[2] PUBLISH or SPUBLISH   ARGV[3] ms to remember users who went
@@ -13,10 +14,10 @@
 -- Errors: HELD while sweeps must wait.
 
 exclusive_key = KEYS[5]
-if ARGV[1] == '' and held(KEYS[4]) then return redis.error_reply('HELD') end
+if ARGV[1] == '' and held(KEYS[4], KEYS[6]) then return redis.error_reply('HELD') end
 local keep, stride = tonumber(ARGV[3]), ARGV[3] == '0' and 2 or 3
 local at, olds = 3, list()
-for k = 6, #KEYS, stride do
+for k = 7, #KEYS, stride do
   local n = tonumber(ARGV[at + 2])
   push(olds, read_room(KEYS[k], KEYS[k + 1], unpack(ARGV, at + 3, at + 2 + n)))
   at = at + 2 + n
@@ -25,7 +26,7 @@ clear_strays()
 
 local at, events = 3, {}
 for r = 1, olds.n do
-  local k, old, name, n, members = 6 + (r - 1) * stride, olds[r], ARGV[at + 1], tonumber(ARGV[at + 2]), list()
+  local k, old, name, n, members = 7 + (r - 1) * stride, olds[r], ARGV[at + 1], tonumber(ARGV[at + 2]), list()
   at = at + 2
   for i = 1, n do push(members, name .. ARGV[at + i]) end
   local deadlines = call('ZMSCORE', KEYS[1], unpack(members, 1, n))
