@@ -252,6 +252,7 @@ func (h *history) touch(rt *rapid.T) {
 	}
 	c := h.drawChannel(rt)
 	by := h.drawCaller(rt, c)
+	st := h.begin() // before the touch, which a real node may write at once
 	h.nodes[by].Touch(c.name)
 	// Only the node that holds a channel can touch it, and knows it while it is
 	// in a room or was pruned from one.
@@ -259,15 +260,17 @@ func (h *history) touch(rt *rapid.T) {
 		c.touched = true
 	}
 	if h.faulty || h.s.Real() {
-		h.wait(rt)
+		h.flush(st, modelFlush)
 	}
 }
 
 // wait lets touches be written. Channels that were pruned come back with them.
 func (h *history) wait(*rapid.T) { h.pass(modelFlush) }
 
-func (h *history) pass(d time.Duration) {
-	st := h.begin()
+func (h *history) pass(d time.Duration) { h.flush(h.begin(), d) }
+
+// flush ends a step with what touches become once some time has passed.
+func (h *history) flush(st *step, d time.Duration) {
 	if !h.s.Real() {
 		redistest.Advance(h.t, d)
 	}

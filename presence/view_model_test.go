@@ -1,7 +1,6 @@
 package presence_test
 
 import (
-	"flag"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -81,26 +80,14 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// On a real server, where time passes by itself, a third of the histories.
+// On a real server, where time passes by itself.
 func TestModelOnRedis(t *testing.T) { modelOn(t, redistest.Real(t)) }
 
-// onCluster is off unless asked for: the model waits for times, which three masters
-// on a busy machine stretch.
-var onCluster = flag.Bool("model.cluster", false, "run the model on a cluster, on a machine that is idle")
-
 // All in one shard of a cluster, as the model knows one.
-func TestModelOnACluster(t *testing.T) {
-	if !*onCluster {
-		t.Skip("runs with -model.cluster")
-	}
-	modelOn(t, redistest.Cluster(t))
-}
+func TestModelOnACluster(t *testing.T) { modelOn(t, redistest.Cluster(t)) }
 
 func modelOn(t *testing.T, s *redistest.Server) {
 	rapid.Check(t, func(rt *rapid.T) {
-		if rapid.IntRange(0, 2).Draw(rt, "skip") != 0 {
-			return
-		}
 		runHistory(t, rt, s, false, func(h *history) {
 			h.watchAll(rt)
 			rt.Repeat(h.commands())
