@@ -66,6 +66,7 @@ type history struct {
 	faulty   bool          // the bus is, for nodes[owners:]
 	unheard  map[spot]bool // prunes that happened while it was
 	cut      bool          // a subscriber's connection was, and may not be back
+	ended    time.Time     // the last step
 	watchers []*watching
 	counters []*counting
 }
@@ -136,16 +137,20 @@ func (h *history) begin() *step {
 	if !h.s.Real() {
 		redistest.Advance(h.t, time.Millisecond)
 	}
-	return h.model.begin(h.now())
+	now := h.now()
+	for now.UnixMilli() == h.ended.UnixMilli() {
+		now = h.now()
+	}
+	return h.model.begin(now)
 }
 
 // end checks what a step did.
 func (h *history) end(st *step) {
-	to := h.now()
+	h.ended = h.now()
 	if !h.s.Real() {
 		redistest.Advance(h.t, 0)
 	}
-	h.learn(st, to)
+	h.learn(st, h.ended)
 	all := h.gather(st)
 	if !st.loose {
 		h.checkChanges(st, all)
