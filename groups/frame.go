@@ -20,22 +20,30 @@ const (
 var errFrame = errors.New("rollcall: malformed frame")
 
 func encodeMessage(m Message) string {
-	b := make([]byte, 0, 2+binary.MaxVarintLen32+len(m.Type)+len(m.Payload))
-	b = append(b, frameVersion, kindMessage)
-	b = appendString(b, m.Type)
-	return string(append(b, m.Payload...))
+	var b strings.Builder
+	b.Grow(2 + binary.MaxVarintLen32 + len(m.Type) + len(m.Payload))
+	b.WriteByte(frameVersion)
+	b.WriteByte(kindMessage)
+	writeString(&b, m.Type)
+	b.Write(m.Payload)
+	return b.String()
 }
 
 func encodeDirect(short string, m Message) string {
-	b := make([]byte, 0, 2+2*binary.MaxVarintLen32+len(short)+len(m.Type)+len(m.Payload))
-	b = append(b, frameVersion, kindDirect)
-	b = appendString(b, short)
-	b = appendString(b, m.Type)
-	return string(append(b, m.Payload...))
+	var b strings.Builder
+	b.Grow(2 + 2*binary.MaxVarintLen32 + len(short) + len(m.Type) + len(m.Payload))
+	b.WriteByte(frameVersion)
+	b.WriteByte(kindDirect)
+	writeString(&b, short)
+	writeString(&b, m.Type)
+	b.Write(m.Payload)
+	return b.String()
 }
 
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+func writeString(b *strings.Builder, s string) {
+	var length [binary.MaxVarintLen32]byte
+	b.Write(binary.AppendUvarint(length[:0], uint64(len(s))))
+	b.WriteString(s)
 }
 
 // frameKind returns the kind of a frame and its body.

@@ -32,8 +32,15 @@ type outgoing struct {
 	ctx   context.Context
 	topic string
 	frame string
+
 	heard int64
-	done  chan error
+	err   error
+	done  chan struct{} // closed once the outcome is there
+}
+
+func (o *outgoing) end(heard int64, err error) {
+	o.heard, o.err = heard, unavailable(err)
+	close(o.done)
 }
 
 func newPublisher(store *luascripts.Store, sealer *seal.Sealer) *publisher {
@@ -51,7 +58,7 @@ func (p *publisher) publish(ctx context.Context, shard int, topic, frame string)
 	if err := ctx.Err(); err != nil {
 		return 0, unavailable(err)
 	}
-	o := &outgoing{ctx: ctx, topic: topic, frame: sealFrame(p.sealer, topic, frame), done: make(chan error, 1)}
+	o := &outgoing{ctx: ctx, topic: topic, frame: sealFrame(p.sealer, topic, frame), done: make(chan struct{})}
 	p.mu.RLock()
 	if p.closed {
 		p.mu.RUnlock()
@@ -60,8 +67,8 @@ func (p *publisher) publish(ctx context.Context, shard int, topic, frame string)
 	p.queues[shard].Push(o)
 	p.mu.RUnlock()
 	select {
-	case err := <-o.done:
-		return o.heard, err
+	case <-o.done:
+		return o.heard, o.err
 	case <-ctx.Done():
 		return 0, unavailable(ctx.Err())
 	}
@@ -74,7 +81,7 @@ func (p *publisher) flush(batch []*outgoing) {
 	replies := make([]*redis.IntCmd, len(batch))
 	for i, o := range batch {
 		if o.ctx.Err() == nil {
-			replies[i] = p.store.Publish(ctx, pipe, o.topic, o.frame)
+			replies[i] = p.store.Publish(ctx, pipe, &o.topic, &o.frame)
 		}
 	}
 	if pipe.Len() > 0 {
@@ -83,12 +90,12 @@ func (p *publisher) flush(batch []*outgoing) {
 	}
 	for i, o := range batch {
 		if replies[i] == nil {
-			o.done <- unavailable(o.ctx.Err())
+			o.end(0, o.ctx.Err())
 			continue
 		}
-		p.store.Failed(replies[i].Err())
-		o.heard = replies[i].Val()
-		o.done <- unavailable(replies[i].Err())
+		heard, err := replies[i].Result()
+		p.store.Failed(err)
+		o.end(heard, err)
 	}
 }
 

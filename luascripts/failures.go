@@ -25,6 +25,9 @@ type failures [len(kinds)]atomic.Uint64
 // Failed counts an error that came from Redis, or on the way there. It does not
 // count what scripts say on purpose, nor what the caller has given up.
 func (s *Store) Failed(err error) {
+	if err == nil {
+		return
+	}
 	kind := kindOf(err)
 	for i, k := range kinds {
 		if k == kind {
@@ -46,7 +49,7 @@ func kindOf(err error) string {
 	var answer redis.Error
 	var timeout net.Error
 	switch {
-	case err == nil, errors.Is(err, redis.Nil), errors.Is(err, context.Canceled):
+	case errors.Is(err, redis.Nil), errors.Is(err, context.Canceled):
 		return ""
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():

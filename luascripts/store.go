@@ -24,7 +24,7 @@ type Store struct {
 	scripts scripts
 	fake    bool // the server is miniredis
 	sharded bool // it is a cluster
-	publish string
+	publish any  // the name of the command, as the client takes it
 
 	failures failures
 	remember atomic.Int64 // ms for which users who went are remembered, 0 for none
@@ -64,9 +64,16 @@ func Open(ctx context.Context, client redis.UniversalClient, keys Keys) (*Store,
 func (s *Store) Client() redis.UniversalClient { return s.client }
 
 // Publish queues a frame for a topic in a pipeline. It is sent at most once: a
-// client that retries what may have arrived would repeat it.
-func (s *Store) Publish(ctx context.Context, pipe redis.Pipeliner, topic, frame string) *redis.IntCmd {
+// client that retries what may have arrived would repeat it. Pointers are
+// arguments that are not copied.
+func (s *Store) Publish(ctx context.Context, pipe redis.Pipeliner, topic, frame *string) *redis.IntCmd {
 	cmd := redis.NewIntCmd(ctx, s.publish, topic, frame)
-	_ = pipe.Process(ctx, once{cmd}) // a pipeline only queues
+	_ = pipe.Process(ctx, publication{cmd}) // a pipeline only queues
 	return cmd
 }
+
+// publication is a command that the client does not retry.
+type publication struct{ *redis.IntCmd }
+
+// NoRetry implements redis.Cmder.
+func (publication) NoRetry() bool { return true }

@@ -170,13 +170,11 @@ func (c *conn) read() error {
 	probed := false
 	for {
 		msg, err := c.ps.ReceiveTimeout(c.ctx, c.bus.opts.KeepAlive)
-		var timeout net.Error
-		var answer redis.Error
 		switch {
-		case err == nil, errors.As(err, &answer):
+		case err == nil, isAnswer(err):
 			c.heardAt.Store(max(1, int64(time.Since(c.bus.began))))
 			probed = false
-		case c.ctx.Err() != nil || !errors.As(err, &timeout) || !timeout.Timeout():
+		case c.ctx.Err() != nil || !isTimeout(err):
 			return err
 		case probed:
 			return errSilent
@@ -196,6 +194,16 @@ func (c *conn) read() error {
 			return err
 		}
 	}
+}
+
+func isAnswer(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer)
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 func (c *conn) heard(msg any) error {
