@@ -41,7 +41,6 @@ type Options struct {
 type Bus struct {
 	opts  Options
 	route route
-	began time.Time // what times are counted from: a wall clock may be set
 
 	mu      sync.RWMutex
 	lanes   map[int]*lane
@@ -96,7 +95,6 @@ func newBus(r route, opts Options) *Bus {
 	b := &Bus{
 		opts:   opts,
 		route:  r,
-		began:  time.Now(),
 		lanes:  make(map[int]*lane),
 		conns:  make(map[string]*conn),
 		pauses: make(map[string]pause),
@@ -212,7 +210,7 @@ func (s *Subscription) Doubt(connection uint64) {
 		b.drop(c, errDeaf)
 		return
 	}
-	c.doubtedAt = time.Now()
+	c.doubtedAt, c.doubtedWith = time.Now(), c.heard.Load()
 	b.detach(s.topic.lane)
 	b.route.refresh()
 	b.checkAt = c.doubtedAt.Add(lookAgain)

@@ -26,19 +26,20 @@ var (
 
 // conn is one subscriber connection.
 type conn struct {
-	bus     *Bus
-	id      uint64
-	server  server
-	ps      *redis.PubSub
-	ctx     context.Context
-	end     context.CancelCauseFunc
-	dirty   chan struct{}
-	heardAt atomic.Int64 // when the last thing came, in ns since the Bus began; 0: nothing yet
+	bus    *Bus
+	id     uint64
+	server server
+	ps     *redis.PubSub
+	ctx    context.Context
+	end    context.CancelCauseFunc
+	dirty  chan struct{}
+	heard  atomic.Uint64 // how many things have come
 
 	// The Bus's mu guards these.
 	join, leave []*topic   // to be sent
 	sent        []*command // not answered yet, in full
 	doubtedAt   time.Time  // zero: it is not
+	doubtedWith uint64     // what heard was then
 }
 
 // command is a SUBSCRIBE or an UNSUBSCRIBE. The server answers each topic of
@@ -172,7 +173,7 @@ func (c *conn) read() error {
 		msg, err := c.ps.ReceiveTimeout(c.ctx, c.bus.opts.KeepAlive)
 		switch {
 		case err == nil, isAnswer(err):
-			c.heardAt.Store(max(1, int64(time.Since(c.bus.began))))
+			c.heard.Add(1)
 			probed = false
 		case c.ctx.Err() != nil || !isTimeout(err):
 			return err
@@ -188,7 +189,7 @@ func (c *conn) read() error {
 		if err != nil {
 			err = c.failed(err)
 		} else {
-			err = c.heard(msg)
+			err = c.handle(msg)
 		}
 		if err != nil {
 			return err
@@ -206,7 +207,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-func (c *conn) heard(msg any) error {
+func (c *conn) handle(msg any) error {
 	switch m := msg.(type) {
 	case *redis.Message:
 		c.deliver(m.Channel, m.Payload)

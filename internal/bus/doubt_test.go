@@ -96,7 +96,7 @@ func TestDoubtLeavesADemotedMaster(t *testing.T) {
 }
 
 // A server that does not answer after a doubt is left long before silence alone
-// would be a reason.
+// would be a reason. One that answers is not.
 func TestDoubtedServerThatIsSilentIsLeft(t *testing.T) {
 	s := redistest.Cluster(t)
 	client := s.NewClient(t)
@@ -104,12 +104,13 @@ func TestDoubtedServerThatIsSilentIsLeft(t *testing.T) {
 	defer b.Close()
 	// Both are of the first master.
 	e, other := &ear{}, &ear{}
-	sub, beside := b.Subscribe("{3}", e), b.Subscribe("{7}", other)
-	wait(t, sub, beside)
-	at := sub.Connection()
-	if at != beside.Connection() {
-		t.Fatalf("connections %d and %d", at, beside.Connection())
+	sub, beside, answered := b.Subscribe("{3}", e), b.Subscribe("{7}", other), b.Subscribe("{1}", &ear{})
+	wait(t, sub, beside, answered)
+	at, kept := sub.Connection(), answered.Connection()
+	if at != beside.Connection() || at == kept {
+		t.Fatalf("connections %d, %d and %d", at, beside.Connection(), kept)
 	}
+	answered.Doubt(kept)
 	s.Node(0).Freeze()
 	sub.Doubt(at)
 	redistest.Eventually(t, patience, func() error {
@@ -119,7 +120,10 @@ func TestDoubtedServerThatIsSilentIsLeft(t *testing.T) {
 		return nil
 	})
 	s.Node(0).Thaw()
-	wait(t, sub, beside)
+	wait(t, sub, beside, answered)
+	if now := answered.Connection(); now != kept {
+		t.Errorf("connection %d, was %d", now, kept)
+	}
 	for _, e := range []*ear{e, other} {
 		if _, gaps := e.heard(); gaps != 1 {
 			t.Errorf("%d gaps", gaps)

@@ -98,14 +98,14 @@ func (b *Bus) drop(c *conn, why error) {
 	}
 	b.opts.Logger.Warn("subscriber connection lost", zap.String("server", addr), zap.Error(why))
 	delete(b.conns, addr)
-	if c.heardAt.Load() != 0 {
+	if c.heard.Load() != 0 {
 		delete(b.pauses, addr)
 	}
 	b.pauses[addr] = b.pauses[addr].longer()
 	for _, ln := range b.lanes {
 		if ln.conn == c {
 			b.detach(ln)
-			if c.heardAt.Load() == 0 {
+			if c.heard.Load() == 0 {
 				ln.fail(why)
 			}
 		}

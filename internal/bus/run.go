@@ -79,7 +79,7 @@ func (b *Bus) dropDeaf() (next time.Time) {
 		due := c.doubtedAt.Add(answerIn)
 		switch {
 		case c.doubtedAt.IsZero():
-		case c.heardAt.Load() > int64(c.doubtedAt.Sub(b.began)):
+		case c.heard.Load() != c.doubtedWith:
 			c.doubtedAt = time.Time{}
 		case time.Now().Before(due):
 			next = soonest(next, due)
@@ -113,7 +113,7 @@ func (b *Bus) check() time.Time {
 		if c := ln.conn; c != nil {
 			used[c] = true
 			amiss := b.compare(ln, owner.addr, err)
-			if amiss || c.heardAt.Load() == 0 {
+			if amiss || c.heard.Load() == 0 {
 				b.checkAt = soonest(b.checkAt, time.Now().Add(lookAgain))
 			}
 		}
