@@ -75,3 +75,27 @@ func TestDeliveryDoesNotAllocatePerMember(t *testing.T) {
 		t.Errorf("%v allocations for 1000 members, %v for one", many, one)
 	}
 }
+
+// What is sent is put together in one piece. What is received is a type and a
+// payload of its own, as the frame is the client's.
+func TestFramesAllocateLittle(t *testing.T) {
+	m := Message{Type: "chat", Payload: make([]byte, 256)}
+	direct := encodeDirect("k7", m)[2:]
+	for _, c := range []struct {
+		what string
+		most float64
+		f    func()
+	}{
+		{"encode", 1, func() { encodeMessage(m) }},
+		{"encode for one channel", 1, func() { encodeDirect("k7", m) }},
+		{"decode", 2, func() {
+			if _, _, err := decodeDirect(direct); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		if n := testing.AllocsPerRun(100, c.f); n > c.most {
+			t.Errorf("%s: %v allocations, more than %v", c.what, n, c.most)
+		}
+	}
+}
