@@ -42,14 +42,24 @@ func bareWire(addr string, note func([]byte)) (*wire, error) {
 		}
 	})
 	out := bufio.NewReader(from)
+	var queued []byte
+	var replies int
 	return &wire{
 		publish: func(_ int, payload []byte) error {
-			command := fmt.Appendf(nil, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n$%d\r\n%s\r\n", len(payload), payload)
-			if _, err := from.Write(command); err != nil {
+			queued = fmt.Appendf(queued, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n$%d\r\n%s\r\n", len(payload), payload)
+			replies++
+			return nil
+		},
+		flush: func() error {
+			if _, err := from.Write(queued); err != nil {
 				return err
 			}
-			_, err := out.ReadString('\n')
-			return err
+			for queued = queued[:0]; replies > 0; replies-- {
+				if _, err := out.ReadSlice('\n'); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 		dropped: func() int { return 0 },
 		close: func() {
