@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return badUsage // parse has said why
 	}
-	client, address, err := redisarg.Connect(redisarg.Or(c.redis))
+	client, address, err := redisarg.Connect(c.redis)
 	if err != nil {
 		fmt.Fprintln(stderr, "rollcallctl:", err)
 		return badUsage
@@ -132,8 +132,7 @@ func parse(args []string, stdout, stderr io.Writer) (*ctl, command, error) {
 	var c ctl
 	set := flag.NewFlagSet("rollcallctl", flag.ContinueOnError)
 	set.SetOutput(stderr)
-	// Its default is not the flag's own: help would show a password.
-	set.StringVar(&c.redis, "redis", "", "`URL` of one Redis, or addresses of a cluster (default $REDIS_URL or "+redisarg.DefaultURL+")")
+	redisarg.Flag(set, &c.redis)
 	set.StringVar(&c.prefix, "prefix", groups.DefaultPrefix, "of the fleet's `keys`")
 	json := set.Bool("json", false, "print JSON lines")
 	set.DurationVar(&c.timeout, "timeout", -1, "give up after this `time`; 0: never (default 1m, and never for watch)")

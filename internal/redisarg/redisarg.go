@@ -4,6 +4,7 @@ package redisarg
 import (
 	"cmp"
 	"errors"
+	"flag"
 	"net"
 	"net/url"
 	"os"
@@ -12,19 +13,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// DefaultURL is that of a Redis on this machine.
-const DefaultURL = "redis://127.0.0.1:6379"
+// defaultURL is that of a Redis on this machine.
+const defaultURL = "redis://127.0.0.1:6379"
 
 // errTarget does not show what was given, which may hold a password.
 var errTarget = errors.New("-redis is neither a URL such as redis://user:password@host:6379/0 nor addresses such as host:6379,host:6380")
 
-// Or returns what was given, else the environment's REDIS_URL, else DefaultURL.
-func Or(given string) string { return cmp.Or(given, os.Getenv("REDIS_URL"), DefaultURL) }
+// Flag adds -redis to a command's flags. What it defaults to is not the flag's own
+// default: help would show a password.
+func Flag(set *flag.FlagSet, target *string) {
+	set.StringVar(target, "redis", "", "`URL` of one Redis, or addresses of a cluster (default $REDIS_URL or "+defaultURL+")")
+}
 
-// Connect returns a client for a URL or for addresses, and the address to show.
+// Connect returns a client for a URL or for addresses, and the address to show. No
+// target is the environment's REDIS_URL, and without that a Redis on this machine.
 // It does not use the network. Its clients obey the context's deadline, so that
 // a server that does not answer is no reason to hang.
 func Connect(target string) (client redis.UniversalClient, address string, err error) {
+	target = cmp.Or(target, os.Getenv("REDIS_URL"), defaultURL)
 	if !strings.Contains(target, "://") {
 		addrs := strings.Split(target, ",")
 		for i, addr := range addrs {

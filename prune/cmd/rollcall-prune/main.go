@@ -97,8 +97,7 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	var f flags
 	set := flag.NewFlagSet("rollcall-prune", flag.ContinueOnError)
 	set.SetOutput(stderr)
-	// Its default is not the flag's own: help would show a password.
-	set.StringVar(&f.redis, "redis", "", "`URL` of one Redis, or addresses of a cluster (default $REDIS_URL or "+redisarg.DefaultURL+")")
+	redisarg.Flag(set, &f.redis)
 	set.StringVar(&f.prefix, "prefix", groups.DefaultPrefix, "of the fleet's `keys`")
 	set.DurationVar(&f.age, "age", 0, "remove presences not seen for longer; 0: than the max age of their node")
 	set.BoolVar(&f.rooms, "rooms", false, "delete the rooms without presences, too")
@@ -123,6 +122,5 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 		fmt.Fprintln(stderr, "rollcall-prune:", err)
 		set.Usage()
 	}
-	f.redis = redisarg.Or(f.redis)
 	return f, err
 }
