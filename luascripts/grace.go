@@ -39,6 +39,16 @@ func (s *Store) AllGraced(ctx context.Context, shard int, cursor uint64) ([]Grac
 	return gracedOf(members), next, err
 }
 
+// Deadlines has a pipeline ask when the graces of a room's channels end, in ms of
+// Redis's time, and 0 for who is not in grace.
+func (s *Store) Deadlines(ctx context.Context, pipe redis.Pipeliner, room string, channels []string) *redis.FloatSliceCmd {
+	members := make([]string, len(channels))
+	for i, channel := range channels {
+		members[i] = sized(room) + channel
+	}
+	return pipe.ZMScore(ctx, s.Grace(s.Shard(room)), members...)
+}
+
 // Record reads the record of a channel in a room.
 func (s *Store) Record(ctx context.Context, room, channel string) (r Record, found bool, err error) {
 	text, err := s.client.HGet(ctx, s.Room(room), channel).Result()

@@ -91,7 +91,7 @@ func (r *Reader) Report(events []luascripts.RoomEvent) []Change {
 // Snapshot is the exact membership of a room at one revision.
 type Snapshot struct {
 	Room      string
-	Presences []Presence // by channel; LastSeen is zero
+	Presences []Presence // by channel; LastSeen and LeavesAt are zero
 	Counts    Counts
 
 	header luascripts.Header
@@ -111,73 +111,47 @@ func (s Snapshot) Users() []string {
 
 // Snapshot reads a room in one step. An unknown room is empty.
 func (r *Reader) Snapshot(ctx context.Context, room string) (Snapshot, error) {
+	s, _, err := r.snapshot(ctx, room)
+	return s, err
+}
+
+// snapshot also returns the channels in grace.
+func (r *Reader) snapshot(ctx context.Context, room string) (s Snapshot, graced []string, err error) {
 	if err := checkRoom(room); err != nil {
-		return Snapshot{}, err
+		return Snapshot{}, nil, err
 	}
 	if err := r.ask(room); err != nil {
-		return Snapshot{}, opError("snapshot", room, "", err)
+		return Snapshot{}, nil, opError("snapshot", room, "", err)
 	}
 	pipe := r.store.Client().Pipeline()
 	all := pipe.HGetAll(ctx, r.store.Room(room))
 	healing := pipe.HExists(ctx, r.store.Meta(r.store.Shard(room)), luascripts.Healing)
 	if _, err := pipe.Exec(ctx); err != nil {
-		return Snapshot{}, opError("snapshot", room, "", unavailable(err))
+		return Snapshot{}, nil, opError("snapshot", room, "", unavailable(err))
 	}
 	fields := all.Val()
-	s := Snapshot{Room: room, Presences: make([]Presence, 0, max(0, len(fields)-1))}
+	s = Snapshot{Room: room, Presences: make([]Presence, 0, max(0, len(fields)-1))}
 	for channel, value := range fields {
 		if channel == "" {
 			h, err := luascripts.DecodeHeader(value)
 			if err != nil {
-				return Snapshot{}, opError("snapshot", room, "", err)
+				return Snapshot{}, nil, opError("snapshot", room, "", err)
 			}
 			s.header, s.Counts = h, countsOf(h)
 			continue
 		}
 		record, err := luascripts.DecodeRecord(value)
 		if err != nil {
-			return Snapshot{}, opError("snapshot", room, channel, err)
+			return Snapshot{}, nil, opError("snapshot", room, channel, err)
 		}
 		s.Presences = append(s.Presences, r.presenceOf(room, channel, record))
+		if luascripts.InGrace(value) {
+			graced = append(graced, channel)
+		}
 	}
 	s.Counts.Healing = healing.Val()
 	slices.SortFunc(s.Presences, func(a, b Presence) int { return strings.Compare(a.Channel, b.Channel) })
-	return s, nil
-}
-
-// Presences reads a room with the time at which each presence was last seen,
-// which takes a second round trip to Redis.
-func (r *Reader) Presences(ctx context.Context, room string) ([]Presence, error) {
-	s, err := r.Snapshot(ctx, room)
-	if err != nil || len(s.Presences) == 0 {
-		return s.Presences, err
-	}
-	shard := r.store.Shard(room)
-	pipe := r.store.Client().Pipeline()
-	byNode := make(map[string][]int)
-	for i, p := range s.Presences {
-		node, _, _ := groups.SplitChannel(p.Channel)
-		byNode[node] = append(byNode[node], i)
-	}
-	scores := make(map[string]*redis.FloatSliceCmd, len(byNode))
-	for node, at := range byNode {
-		shorts := make([]string, len(at))
-		for j, i := range at {
-			_, shorts[j], _ = groups.SplitChannel(s.Presences[i].Channel)
-		}
-		scores[node] = pipe.ZMScore(ctx, r.store.Presences(shard, node), shorts...)
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, opError("presences", room, "", unavailable(err))
-	}
-	for node, at := range byNode {
-		for j, i := range at {
-			if ms := scores[node].Val()[j]; ms > 0 {
-				s.Presences[i].LastSeen = time.UnixMilli(int64(ms))
-			}
-		}
-	}
-	return s.Presences, nil
+	return s, graced, nil
 }
 
 // Users returns the distinct users of a room, or their keys, sorted.

@@ -35,6 +35,7 @@ type Presence struct {
 	Info     []byte
 	JoinedAt time.Time // by Redis's clock
 	LastSeen time.Time // by Redis's clock; zero where a call does not read it, and in grace
+	LeavesAt time.Time // in grace: when that ends, by Redis's clock; zero where a call does not read it
 	// Unopened tells that there is an info, which is withheld, as the keys of
 	// this process do not open it or it is in clear where there are keys.
 	Unopened bool

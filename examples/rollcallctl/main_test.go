@@ -128,6 +128,18 @@ func TestRoomsMembersAndNodes(t *testing.T) {
 			t.Errorf("members of no room: %q", none)
 		}
 
+		if _, err := f.LeaveAllAfter(t.Context(), ann, presence.Disconnected, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if text := f.call(done, "members", "lobby"); strings.Count(text, "in grace until 2") != 1 {
+			t.Errorf("members, one in grace:\n%s", text)
+		}
+		for _, m := range objects[memberRow](t, f.call(done, "-json", "members", "lobby")) {
+			if graced := m.Channel == ann; graced == m.LeavesAt.IsZero() || graced != m.LastSeen.IsZero() {
+				t.Errorf("member %+v, in grace: %v", m, graced)
+			}
+		}
+
 		nodes := objects[nodeRow](t, f.call(done, "-json", "nodes"))
 		if len(nodes) != 1 || nodes[0].Node != f.layer.NodeID() || !nodes[0].Alive || nodes[0].Channels == 0 {
 			t.Errorf("nodes %+v", nodes)

@@ -52,12 +52,13 @@ type memberRow struct {
 	Channel  string    `json:"channel"`
 	JoinedAt time.Time `json:"joined_at"`
 	LastSeen time.Time `json:"last_seen,omitzero"`
-	Info     []byte    `json:"info,omitempty"` // base64
+	LeavesAt time.Time `json:"leaves_at,omitzero"` // in grace
+	Info     []byte    `json:"info,omitempty"`     // base64
 	Unopened bool      `json:"unopened,omitempty"`
 }
 
 func newMemberRow(p presence.Presence) memberRow {
-	return memberRow{p.User, p.Key, p.Channel, p.JoinedAt, p.LastSeen, p.Info, p.Unopened}
+	return memberRow{p.User, p.Key, p.Channel, p.JoinedAt, p.LastSeen, p.LeavesAt, p.Info, p.Unopened}
 }
 
 func (m memberRow) cells() []any {
@@ -68,11 +69,15 @@ func (m memberRow) cells() []any {
 	case len(m.Info) == 0:
 		info = ""
 	}
-	return []any{quoted(m.User), quoted(m.Channel), moment(m.JoinedAt), moment(m.LastSeen), info}
+	seen := moment(m.LastSeen)
+	if !m.LeavesAt.IsZero() {
+		seen = "in grace until " + moment(m.LeavesAt)
+	}
+	return []any{quoted(m.User), quoted(m.Channel), moment(m.JoinedAt), seen, info}
 }
 
 // members prints who is in a room. Of a large one, that is no single moment's
-// state, and when each was last seen is not read.
+// state, and when each was last seen, or leaves, is not read.
 func (c *ctl) members(ctx context.Context) error {
 	counts, err := c.reader.Counts(ctx, c.room)
 	if err != nil {
