@@ -5,10 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,13 +17,15 @@ import (
 	"github.com/rollcall-go/rollcall/internal/redistest"
 )
 
-// screenshotVariable, when it is set, is where the picture for the README goes.
-const screenshotVariable = "ROLLCALL_SCREENSHOT"
-
 // tab is a page in a browser.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t    *testing.T
+	ctx  context.Context
+	id   int
+	name string // for messages of tests
+
+	width    int
+	features []*emulation.MediaFeature
 }
 
 // newBrowser starts Chromium; each call of open is one more tab.
@@ -52,27 +50,37 @@ func newBrowser(t *testing.T) (open func(width, height int, dark bool) *tab) {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
+	tabs := 0
 	return func(width, height int, dark bool) *tab {
 		t.Helper()
+		tabs++
 		ctx, cancel := chromedp.NewContext(ctx)
 		t.Cleanup(cancel)
 		// The first call opens the tab, which ends with that call's context.
 		if err := chromedp.Do(ctx); err != nil {
 			t.Fatal(err)
 		}
-		p := &tab{t: t, ctx: ctx}
+		p := &tab{t: t, ctx: ctx, id: tabs, width: width}
 		p.do(chromedp.EmulateViewport(int64(width), int64(height)))
-		scheme := &emulation.MediaFeature{Name: "prefers-color-scheme", Value: "light"}
+		scheme := "light"
 		if dark {
-			scheme.Value = "dark"
+			scheme = "dark"
 		}
-		params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{scheme}}
-		p.do(func(ctx context.Context, at *chromedp.Target) (chromedp.Void, error) {
-			_, err := cdp.Call(ctx, at, emulation.SetEmulatedMedia, params)
-			return chromedp.Void{}, err
-		})
+		p.name = fmt.Sprintf("%s, %d px", scheme, width)
+		p.media("prefers-color-scheme", scheme)
 		return p
 	}
+}
+
+// media has the page see a media feature, besides those that it was told before.
+func (p *tab) media(feature, value string) {
+	p.t.Helper()
+	p.features = append(p.features, &emulation.MediaFeature{Name: feature, Value: value})
+	params := emulation.SetEmulatedMediaParams{Features: p.features}
+	p.do(func(ctx context.Context, at *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, at, emulation.SetEmulatedMedia, params)
+		return chromedp.Void{}, err
+	})
 }
 
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
@@ -117,7 +125,7 @@ func (p *tab) waitNot(id, unwanted string) {
 }
 
 func (p *tab) text(id string) string {
-	return p.eval(fmt.Sprintf("document.getElementById(%q).textContent", id))
+	return p.eval(fmt.Sprintf("document.getElementById(%q)?.textContent", id))
 }
 
 func (p *tab) enter(f *testFleet, number int, room, name string) {
@@ -129,17 +137,6 @@ func (p *tab) enter(f *testFleet, number int, room, name string) {
 func (p *tab) say(text string) {
 	p.t.Helper()
 	p.do(chromedp.SendKeys("#line", text+kb.Enter))
-}
-
-func (p *tab) screenshot(path string) {
-	p.t.Helper()
-	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
-	if err == nil {
-		err = os.WriteFile(path, picture, 0o644)
-	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
 }
 
 // Two pages on two nodes see each other come, speak and go; then one's node
@@ -219,6 +216,11 @@ func TestPages(t *testing.T) {
 	leo.do(chromedp.Evaluate[chromedp.Void]("void setTimeout(() => history.back())"))
 	ada.wait("members", "Leo")
 	leo.wait("where-text", "on node")
+
+	// So does an address that is typed in.
+	leo.do(chromedp.Evaluate[chromedp.Void](`void (location.hash = "room=harbour&name=Leo")`))
+	leo.wait("room-name", "harbour")
+	ada.waitNot("members", "Leo")
 }
 
 // typing has p type a line that nobody sends, and one that is sent: the other
@@ -315,57 +317,4 @@ func TestPageOnFrozenNode(t *testing.T) {
 	ada.wait("where-text", "on node")
 	ada.say("Moved over")
 	ada.wait("messages", "Moved over")
-}
-
-// The picture for the README: a room over three nodes, one of which has just
-// been killed, while someone types.
-func TestPicture(t *testing.T) {
-	open := newBrowser(t)
-	args := []string{}
-	path := os.Getenv(screenshotVariable)
-	if path == "" {
-		path = filepath.Join(t.TempDir(), "picture.png")
-	} else {
-		args = append(args, "-port", "8081") // as in the README's words
-	}
-	f := startFleet(t, args...)
-	ada, leo := open(1280, 860, false), open(1280, 860, false)
-	ada.enter(f, 1, "garden", "Ada")
-	leo.enter(f, 3, "garden", "Leo")
-	visitors := map[string]*client{"Mira": nil, "Otis": nil, "": nil}
-	for i, name := range slices.Sorted(maps.Keys(visitors)) {
-		visitors[name] = f.join(t, i%2+1, "garden", name)
-	}
-	juno := f.join(t, 2, "garden", "Juno")
-	ada.wait("members", "Juno")
-	for _, line := range []struct{ user, text string }{
-		{"Mira", "Good morning! I am on node 2, I think."},
-		{"Otis", "And I on node 1. Yet here we all are."},
-		{"", "Just looking in."},
-		{"Mira", "Ada, shall we crash a node and see?"},
-	} {
-		visitors[line.user].send(line.text)
-		ada.wait("messages", line.text)
-	}
-	juno.conn.CloseNow()
-	ada.wait("activity", "Juno disconnected")
-	ada.say("Node 3, then. Hold on, Leo.")
-	leo.wait("messages", "Hold on")
-	ada.do(chromedp.Click(`[data-node="3"] .crash`))
-	ada.wait("nodes", "swept in")
-	ada.wait("members", "2 connections")
-	leo.wait("where-text", "on node")
-	leo.waitNot("where-text", "node 3")
-	leo.say("I was on node 3. That was quick.")
-	ada.wait("messages", "quick")
-	ada.do(chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"))
-	redistest.Eventually(t, slack, func() error { // colours of those who just came
-		if running := ada.eval("document.getAnimations().length"); running != "0" {
-			return fmt.Errorf("%s animations", running)
-		}
-		return nil
-	})
-	visitors["Otis"].send(typingOn)
-	ada.wait("typing", "Otis is typing")
-	ada.screenshot(path)
 }

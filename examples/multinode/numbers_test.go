@@ -57,5 +57,5 @@ func TestPageOfNumbers(t *testing.T) {
 			t.Errorf("%s px too wide", over)
 		}
 	}
-	wide.do(chromedp.Click(".brand a"), chromedp.WaitVisible("#join-button")) // back to the lobby
+	wide.do(chromedp.Click("main a"), chromedp.WaitVisible("#join-button")) // back to the lobby
 }

@@ -26,7 +26,7 @@ function base() {
 // In a corner of the page: which node it is on, and how that is.
 function showWhere() {
   const [state, text] = whereabouts();
-  byId("send").disabled = state !== "connected"; // nor does Enter send then: a line stays until it can be
+  byId("send").ariaDisabled = String(state !== "connected"); // so that it keeps the focus
   const where = byId("where");
   if (where.dataset.state !== state) where.dataset.state = state;
   const line = byId("where-text");
@@ -35,11 +35,11 @@ function showWhere() {
 
 function whereabouts() {
   if (!connection) return ["idle", fleet.answers ? `node ${fleet.home}` : "no node answers"];
-  const on = connection.node && `on node ${connection.node}`;
   const away = fleet.answers && !fleet.redis;
-  if (connection.connected) return away ? ["stale", `${on} · no Redis`] : ["connected", on ?? "connected"];
+  const on = `on node ${connection.node}`;
+  if (connection.connected) return away ? ["stale", `${on} · no Redis`] : ["connected", on];
   if (away) return ["connecting", "waiting for Redis…"];
-  return ["connecting", on ? `${on} · reconnecting…` : "connecting…"];
+  return ["connecting", connection.node ? "reconnecting…" : "connecting…"];
 }
 
 function join(room, user) {
@@ -106,7 +106,7 @@ byId("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const line = byId("line");
   const text = line.value.trim();
-  if (!text) return;
+  if (!text || byId("send").ariaDisabled === "true") return; // it stays until it can be sent
   connection.send(text);
   line.value = "";
   keys.reset();
@@ -117,6 +117,7 @@ addEventListener("pagehide", () => connection?.sleep());
 addEventListener("pageshow", (event) => {
   if (event.persisted) connection?.wake();
 });
+addEventListener("hashchange", () => location.reload()); // another address was typed in
 for (const each of document.querySelectorAll(".tabs button")) each.addEventListener("click", () => showTab(each.dataset.tab));
 showTab("talk");
 document.querySelector(".explain").open = matchMedia("(min-width: 1080px) and (min-height: 1040px)").matches;

@@ -112,14 +112,21 @@ export class Fleet {
     const up = this.nodes.filter((n) => n.state === "running").length;
     byId("fleet-summary").textContent = this.answers ? `${up} of ${this.nodes.length} running` : "no node answers";
     byId("tab-fleet").textContent = `${up}/${this.nodes.length}`;
-    byId("redis").hidden = !this.answers || this.redis;
+    const trouble = this.trouble();
+    const told = byId("trouble");
+    if (told.textContent !== trouble) showProblem(told, trouble); // it is read aloud
     if (this.maxAge) for (const at of document.querySelectorAll("[data-max-age]")) at.textContent = `max age (${seconds(this.maxAge)})`;
     for (const at of document.querySelectorAll("[data-freeze]")) at.textContent = seconds(this.freeze);
     for (const node of this.nodes) {
       let card = list.querySelector(`[data-node="${node.node}"]`);
       if (!card) list.append((card = this.newCard(node)));
-      this.fill(card, node);
+      this.fill(card, this.answers ? node : { ...node, state: "silent" });
     }
+  }
+
+  trouble() {
+    if (this.nodes.length > 0 && !this.answers) return "No node answers, so that none can start another. The page goes on asking; the example may have to be started again.";
+    return this.redis ? "" : "Redis does not answer. Lists stay as they were, and nobody can come in until it does.";
   }
 
   newCard(node) {
@@ -159,7 +166,7 @@ export class Fleet {
 
   facts(node) {
     if (node.state === "running" || node.state === "frozen" || node.state === "draining") return plural(node.connections, "connection");
-    return "gone";
+    return node.state === "silent" ? "" : "gone";
   }
 
   note(node) {
@@ -168,6 +175,7 @@ export class Fleet {
       case "frozen":
         return `Asleep with its sockets open; wakes in ${seconds(Math.max(0, Math.ceil(this.freeze - node.since)))}.`;
       case "crashed":
+        if (!this.redis) return "Nobody said goodbye. Those it held are swept once Redis answers.";
         return left > 0
           ? `Nobody said goodbye. Those it held are swept in ${seconds(left)} at the latest.`
           : "Nobody said goodbye. Those it held were swept.";
@@ -190,9 +198,10 @@ export class Fleet {
     actions.dataset.kind = kind;
     const add = (name, text) => {
       const b = button(name, text, async () => {
-        for (const each of actions.children) each.disabled = true;
+        if (actions.ariaBusy === "true") return; // disabled, it would lose the focus
+        actions.ariaBusy = "true";
         await this.act(node, name);
-        for (const each of actions.children) each.disabled = false;
+        actions.ariaBusy = "false";
       });
       b.setAttribute("aria-label", `${text}: node ${node.node}`);
       return b;

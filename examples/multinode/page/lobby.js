@@ -61,11 +61,13 @@ export class Lobby {
 
   join(user) {
     let problem = "";
+    let field = byId("name");
     if (user === "") problem = "A name, please, or look in without one.";
     else if (user !== null && bytes(user) > 255) problem = "That name is too long: 255 bytes at most.";
-    else if (bytes(this.room) > 255) problem = "That room's name is too long: 255 bytes at most.";
+    else if (bytes(this.room) > 255) [problem, field] = ["That room's name is too long: 255 bytes at most.", byId("other")];
     showProblem(byId("join-problem"), problem);
-    if (problem) return;
+    for (const each of [byId("name"), byId("other")]) each.setAttribute("aria-invalid", String(problem !== "" && each === field));
+    if (problem) return field.focus();
     if (user !== null) localStorage.setItem("name", user);
     this.onJoin(this.room, user);
   }

@@ -12,7 +12,7 @@ const CHARTS = [
   { id: "sends", title: "Messages sent", unit: "/s", of: (d) => d.rollcall_sends_total / d.seconds },
   { id: "deliveries", title: "Messages delivered", unit: "/s", of: (d) => d.rollcall_deliveries_total / d.seconds },
   {
-    id: "latency", title: "Wait for a write to Redis, on average", unit: " ms",
+    id: "latency", title: "Mean wait for a write", unit: " ms",
     of: (d) => (1000 * d["write sum"]) / d["write count"], // NaN where there was none
   },
   { id: "presences", title: "Presences", unit: "", of: (_, now) => now.rollcall_presences },
@@ -20,39 +20,52 @@ const CHARTS = [
 
 const SVG = "http://www.w3.org/2000/svg";
 
+const shape = (tag) => document.createElementNS(SVG, tag);
+
 // A chart is the latest value in words, and a line of the last ones.
 class Chart {
   values = [];
 
   constructor({ id, title, unit, of }) {
     Object.assign(this, { unit, of });
-    this.output = element("output", "", "–");
-    this.output.id = id;
-    this.svg = document.createElementNS(SVG, "svg");
-    this.svg.setAttribute("viewBox", `0 0 ${SHOWN - 1} 100`);
-    this.svg.setAttribute("preserveAspectRatio", "none");
-    this.svg.setAttribute("aria-hidden", "true"); // the value is beside it in words
-    this.line = document.createElementNS(SVG, "polyline");
-    this.svg.append(this.line);
-    this.peak = element("p", "peak", "");
-    const caption = element("figcaption", "", element("h2", "", title), this.output);
-    byId("charts").append(element("figure", "chart", caption, this.peak, this.svg));
+    this.value = element("span", "value");
+    this.value.id = id;
+    this.silence();
+    this.peak = element("span", "peak", "\u00a0");
+    const svg = shape("svg");
+    svg.setAttribute("viewBox", `0 0 ${SHOWN - 1} 100`);
+    svg.setAttribute("preserveAspectRatio", "none");
+    svg.setAttribute("aria-hidden", "true"); // the value is beside it in words
+    this.area = shape("polygon");
+    this.line = shape("polyline");
+    svg.append(this.area, this.line);
+    byId("charts").append(element("figure", "chart",
+      element("figcaption", "", element("h2", "", title), this.value),
+      element("div", "scale", this.peak),
+      svg,
+      element("div", "scale", element("span", "", "2 minutes ago"), element("span", "", "now")),
+    ));
   }
 
   words(value) {
     return value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 }) + this.unit;
   }
 
+  silence() {
+    this.value.textContent = "–";
+  }
+
   add(value) {
     const known = Number.isFinite(value);
     this.values.push(known ? value : (this.values.at(-1) ?? 0));
     if (this.values.length > SHOWN) this.values.shift();
-    if (known) this.output.textContent = this.words(value);
+    if (known) this.value.textContent = this.words(value);
     const peak = Math.max(...this.values);
     this.peak.textContent = `up to ${this.words(peak)}`;
-    const top = Math.max(1, peak) * 1.05;
     const first = SHOWN - this.values.length;
-    this.line.setAttribute("points", this.values.map((v, i) => `${first + i},${(100 - (100 * v) / top).toFixed(2)}`).join(" "));
+    const points = this.values.map((v, i) => `${first + i},${(100 - (100 * v) / (peak || 1)).toFixed(2)}`);
+    this.line.setAttribute("points", points.join(" "));
+    this.area.setAttribute("points", [`${first},100`, ...points, `${SHOWN - 1},100`].join(" "));
   }
 }
 
@@ -78,13 +91,36 @@ async function get(url) {
   return response;
 }
 
+// The node's address under the host name by which this page came.
+const base = (node) => `${location.protocol}//${location.hostname}:${new URL(node.url).port}`;
+
+let nodes = [];
+
+// fleet asks the node that served the page, and where that is silent any other.
+async function fleet() {
+  for (const at of [location.origin, ...nodes.map(base)]) {
+    try {
+      const report = await (await get(`${at}/fleet`)).json();
+      nodes = report.nodes;
+      return report;
+    } catch {
+      // the next one may know
+    }
+  }
+  return null;
+}
+
+function show(state, text) {
+  byId("where").dataset.state = state;
+  if (byId("state").textContent !== text) byId("state").textContent = text; // it is read aloud
+}
+
 const before = new Map(); // node → what it told last, and when
 
 // ask returns what a node has and, since it was last asked, what it did. A node
 // that has started again counts from zero.
 async function ask(node) {
-  const url = `${location.protocol}//${location.hostname}:${new URL(node.url).port}/metrics`;
-  const now = parse(await (await get(url)).text());
+  const now = parse(await (await get(`${base(node)}/metrics`)).text());
   const at = performance.now();
   const last = before.get(node.node);
   before.set(node.node, { now, at });
@@ -100,15 +136,15 @@ async function ask(node) {
 const charts = CHARTS.map((c) => new Chart(c));
 
 async function poll() {
-  let running;
-  try {
-    running = (await (await get("fleet")).json()).nodes.filter((n) => n.state === "running");
-  } catch {
-    byId("state").textContent = "this node does not answer";
-    return;
-  }
+  const report = await fleet();
+  const running = report ? nodes.filter((n) => n.state === "running") : [];
   const told = (await Promise.allSettled(running.map(ask))).filter((r) => r.status === "fulfilled").map((r) => r.value);
-  byId("state").textContent = `${told.length} of ${running.length} nodes answer`;
+  if (told.length === 0) {
+    for (const chart of charts) chart.silence();
+    return show("crashed", "no node answers");
+  }
+  const all = told.length === nodes.length && report.redis;
+  show(all ? "connected" : "stale", `${told.length} of ${nodes.length} nodes ${report.redis ? "answer" : "· no Redis"}`);
   const sum = (parts) => parts.reduce((all, part) => {
     for (const [name, value] of Object.entries(part)) all[name] = (all[name] ?? 0) + value;
     return all;
