@@ -9,20 +9,24 @@ import (
 	"github.com/rollcall-go/rollcall/internal/redistest"
 )
 
-// What a batch of joins costs at least: floorArguments has Redis take the keys and
-// the arguments of a batch and do nothing, floorCommands has it run the commands of
-// a join, with constants for what the real script works out.
+// What a batch costs at least: floorArguments has Redis take its keys and arguments
+// and do nothing; floorJoins and floorLeaves have it run the commands of a join or a
+// leave, with constants for what the real script works out.
 const (
 	floorArguments = `return 1`
-	floorCommands  = `
-local call, at, seen, index, shorts, n = redis.call, 6, {}, {}, {}, 0
+	floorBegin     = `
+local call, at, shorts, n = redis.call, 6, {}, 0
 call('TIME')
 call('HMGET', KEYS[1], 'incarnation', 'number')
-for k = 7, #KEYS, 2 do
+local header = '1700000000000000 1700000000000000 20 20 0'
+`
+	floorJoins = floorBegin + `
+local seen, index = {}, {}
+for k = 8, #KEYS, 2 do
   local key, room, channel, record = KEYS[k], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4]
   call('HMGET', key, '', channel)
   call('HINCRBY', KEYS[k + 1], channel, '1')
-  call('HSET', key, '', '1700000000000000 1700000000000000 20 20 0', channel, record)
+  call('HSET', key, '', header, channel, record)
   call(ARGV[4], key, record)
   n = n + 1
   shorts[n] = channel
@@ -35,21 +39,48 @@ call('HSET', KEYS[3], unpack(index))
 call('ZADD', KEYS[2], unpack(seen))
 call('HSET', KEYS[1], 'number', ARGV[3], 'reply', ARGV[4])
 return 1`
+	floorLeaves = floorBegin + `
+for k = 8, #KEYS, 2 do
+  local key, channel = KEYS[k], ARGV[at + 3]
+  call('HMGET', key, '', channel)
+  call('HINCRBY', KEYS[k + 1], channel, '-1')
+  call('HDEL', KEYS[k + 1], channel)
+  call('HDEL', key, channel)
+  call('HSET', key, '', header)
+  call(ARGV[4], key, header)
+  n = n + 1
+  shorts[n] = channel
+  at = at + 4
+end
+call('HMGET', KEYS[3], unpack(shorts))
+call('HDEL', KEYS[3], unpack(shorts))
+call('ZREM', KEYS[2], unpack(shorts))
+call('HSET', KEYS[1], 'number', ARGV[3], 'reply', ARGV[4])
+return 1`
 )
 
 func floor(text string) script { return script{name: "write", real: newSource("#!lua\n" + text)} }
 
-// BenchmarkFloor tells in Redis CPU what of a join no script could save, beside the
-// join itself: each in one of a thousand rooms.
+// BenchmarkFloor tells in Redis CPU what of a join and of a leave no script could
+// save, beside what they take: each in one of a thousand rooms.
 func BenchmarkFloor(b *testing.B) {
 	info := []byte(strings.Repeat("i", 64))
-	scripts := []struct {
-		metric string
-		script script
+	join := func(i int) Op {
+		return Op{Action: Add, Record: Record{User: fmt.Sprint("user", i), Info: info}}
+	}
+	leave := func(int) Op { return Op{Action: Remove, Reason: 'l'} }
+	real := newScripts().write
+	rows := []struct {
+		metric   string
+		first    script // who joins before that is measured, by script, if any
+		measured script
+		op       func(i int) Op
 	}{
-		{"arguments-µs/op", floor(floorArguments)},
-		{"commands-µs/op", floor(floorCommands)},
-		{"join-µs/op", newScripts().write},
+		{"join-arguments-µs/op", script{}, floor(floorArguments), join},
+		{"join-commands-µs/op", script{}, floor(floorJoins), join},
+		{"join-µs/op", script{}, real, join},
+		{"leave-commands-µs/op", floor(floorJoins), floor(floorLeaves), leave},
+		{"leave-µs/op", real, real, leave},
 	}
 	for _, size := range []int{16, 64, 256} {
 		b.Run(fmt.Sprintf("batch of %d", size), func(b *testing.B) {
@@ -64,27 +95,33 @@ func BenchmarkFloor(b *testing.B) {
 			}
 			total := 20000 / size * size
 			for b.Loop() {
-				for _, sc := range scripts {
+				for _, row := range rows {
 					s.Flush()
 					inc, err := store.Register(b.Context(), 0, Registration{Node: "0123456789abcdef", Token: "t", Lease: time.Hour, MaxAge: time.Hour}, "", false)
 					if err != nil {
 						b.Fatal(err)
 					}
-					before := s.CPU()
-					for i := 0; i < total; i += size {
-						batch := Batch{Node: "0123456789abcdef", Incarnation: inc.ID, Number: int64(i/size) + 1, Ops: make([]Op, size)}
-						for j := range batch.Ops {
-							batch.Ops[j] = Op{
-								Action: Add, Room: fmt.Sprint("room", (i+j)%1000), Short: fmt.Sprint(i + j),
-								Record: Record{User: fmt.Sprint("user", i+j), Info: info},
+					number := int64(0)
+					run := func(sc script, op func(i int) Op) {
+						for i := 0; i < total; i += size {
+							number++
+							batch := Batch{Node: "0123456789abcdef", Incarnation: inc.ID, Number: number, Ops: make([]Op, size)}
+							for j := range batch.Ops {
+								batch.Ops[j] = op(i + j)
+								batch.Ops[j].Room, batch.Ops[j].Short = fmt.Sprint("room", (i+j)%1000), fmt.Sprint(i+j)
+							}
+							_, keys, args := store.layout(batch)
+							if err := store.runOnce(b.Context(), sc, keys, args).Err(); err != nil {
+								b.Fatal(err)
 							}
 						}
-						_, keys, args := store.layout(batch)
-						if err := store.runOnce(b.Context(), sc.script, keys, args).Err(); err != nil {
-							b.Fatal(err)
-						}
 					}
-					b.ReportMetric(float64((s.CPU()-before).Microseconds())/float64(total), sc.metric)
+					if row.first.name != "" {
+						run(row.first, join)
+					}
+					before := s.CPU()
+					run(row.measured, row.op)
+					b.ReportMetric(float64((s.CPU()-before).Microseconds())/float64(total), row.metric)
 				}
 			}
 		})
