@@ -77,8 +77,9 @@ var faults = []fault{
 	{"evict", func(f *fleet) (func(), time.Duration) {
 		if keys := f.s.Mini().Keys(); len(keys) > 0 {
 			key := keys[f.rand.IntN(len(keys))]
-			kind, _, _ := strings.Cut(strings.TrimPrefix(key, "presence:{0}:"), ":")
-			f.damaged = f.damaged || slices.Contains(mendable, kind)
+			name := strings.TrimPrefix(key, "presence:{0}:")
+			kind, _, _ := strings.Cut(name, ":")
+			f.damaged = f.damaged || slices.Contains(mendable, kind) || slices.Contains(mendable, name)
 			f.log("evict %q", key)
 			f.s.Mini().Del(key)
 		}
@@ -93,7 +94,8 @@ var faults = []fault{
 }
 
 // mendable are the keys that no node knows to be missing, and an operator's
-// Checker puts back.
-var mendable = []string{"meta", "rooms", "empty", "users", "grace", "exclusive"}
+// Checker puts back. Of a room that is lost the claims are, of those who leave before
+// they were asserted again.
+var mendable = []string{"meta", "rooms", "empty", "users", "grace", "exclusive", "room:" + sessions}
 
 func (f *fleet) upTo(d time.Duration) time.Duration { return rand2(f.rand, d) }
