@@ -65,7 +65,8 @@ func (p *tab) live(want string) {
 	}
 }
 
-// Both pages, in whatever state, at a desktop's and a phone's width, in each scheme.
+// Both pages, in whatever state, in each scheme, at a desktop's width and at 320 px:
+// the narrowest to which WCAG holds a page, and what a desktop has at a zoom of 400 %.
 func TestPagesForAll(t *testing.T) {
 	server := redistest.Real(t)
 	open := newBrowser(t)
@@ -73,7 +74,7 @@ func TestPagesForAll(t *testing.T) {
 	var rooms, numbers []*tab
 	for _, dark := range []bool{false, true} {
 		for _, pages := range []*[]*tab{&rooms, &numbers} {
-			*pages = append(*pages, open(1280, 860, dark), open(360, 740, dark))
+			*pages = append(*pages, open(1280, 860, dark), open(320, 640, dark))
 		}
 	}
 	each := func(pages []*tab, when string, ready func(p *tab)) {
