@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -33,7 +34,7 @@ func (p *tab) tabTo(selector string) {
 func TestKeyboardAlone(t *testing.T) {
 	open := newBrowser(t)
 	f := startFleet(t)
-	for _, p := range []*tab{open(1280, 860, false), open(360, 740, false)} {
+	for i, p := range []*tab{open(1280, 860, false), open(360, 740, false)} {
 		part := func(string) {}
 		if p.width < 700 {
 			part = func(name string) {
@@ -73,9 +74,11 @@ func TestKeyboardAlone(t *testing.T) {
 		p.wait("messages", "second")
 
 		part("fleet")
-		p.tabTo(`[data-node="2"] .crash`)
+		crashing := i + 2
+		p.tabTo(fmt.Sprintf(`[data-node="%d"] .crash`, crashing))
 		p.press(" ")
-		focused(`[data-node="2"] .start`) // in place of the button that has gone
+		focused(fmt.Sprintf(`[data-node="%d"] .start`, crashing)) // in place of the button that has gone
+		f.waitSaid(fmt.Sprintf("node %d  was killed", crashing))
 		p.press(kb.Enter)
 		p.wait("fleet-summary", "3 of 3 running")
 		open := p.eval("document.querySelector('.explain').open")

@@ -213,6 +213,7 @@ export class Fleet {
     };
     const hadFocus = actions.contains(document.activeElement);
     actions.replaceChildren(...choices[kind]());
+    actions.ariaBusy = "false"; // with what was chosen before
     actions.hidden = kind === "none";
     if (hadFocus) {
       card.tabIndex = -1;
