@@ -14,9 +14,9 @@ var sources embed.FS
 
 // script is one Lua script in the form that the server takes.
 type script struct {
-	name string
-	real source
-	fake source // without the line of flags, which miniredis cannot parse
+	meter *meter
+	real  source
+	fake  source // without the line of flags, which miniredis cannot parse
 }
 
 type source struct {
@@ -40,7 +40,6 @@ func newScript(flags string, parts ...string) script {
 	}
 	body := b.String()
 	return script{
-		name: parts[len(parts)-1],
 		real: newSource("#!lua" + flags + "\n" + body),
 		fake: newSource(body),
 	}
@@ -73,7 +72,16 @@ func newScripts() scripts {
 		return append([]string{"list", "time", "record", "room", "users", "exclusive", "change", "commit"}, parts...)
 	}
 	write := with("single", "index", "add", "limit", "revive", "keep", "confirm", "update", "grace", "remove", "write")
-	all := scripts{
+	meters := make(map[string]*meter)
+	newScript := func(flags string, parts ...string) script {
+		sc, name := newScript(flags, parts...), parts[len(parts)-1]
+		if meters[name] == nil { // write and free have the same
+			meters[name] = &meter{}
+		}
+		sc.meter = meters[name]
+		return sc
+	}
+	return scripts{
 		write:    newScript("", write...),
 		free:     newScript(allowOOM, write...),
 		touch:    newScript(allowOOM, "time", "touch"),
@@ -94,15 +102,9 @@ func newScripts() scripts {
 		refill:  newScript(allowOOM, "time", "refill"),
 		discard: newScript(allowOOM, "discard"),
 		reclaim: newScript(allowOOM, with("reclaim")...),
+
+		meters: meters,
 	}
-	all.meters = make(map[string]*meter)
-	for _, sc := range []script{
-		all.write, all.touch, all.register, all.renew, all.prune, all.ungrace, all.retire, all.noRooms, all.forget,
-		all.turn, all.clock, all.recount, all.enlist, all.amend, all.enroll, all.refill, all.discard, all.reclaim,
-	} {
-		all.meters[sc.name] = &meter{}
-	}
-	return all
 }
 
 // measured runs a script, counts how long that took and whether it failed, and
@@ -110,7 +112,7 @@ func newScripts() scripts {
 func (s *Store) measured(sc script, run func() *redis.Cmd) *redis.Cmd {
 	start := time.Now()
 	cmd := run()
-	s.scripts.meters[sc.name].note(time.Since(start))
+	sc.meter.note(time.Since(start))
 	s.Failed(cmd.Err())
 	s.Reconsider(cmd.Err())
 	return cmd
