@@ -11,7 +11,8 @@ import (
 
 // What a batch costs at least: floorArguments has Redis take its keys and arguments
 // and do nothing; floorJoins and floorLeaves have it run the commands of a join or a
-// leave, with constants for what the real script works out.
+// leave, with constants for what the real script works out, floorCrowd those of joins
+// that are all of one room.
 const (
 	floorArguments = `return 1`
 	floorBegin     = `
@@ -34,6 +35,26 @@ for k = 8, #KEYS, 2 do
   index[2 * n - 1], index[2 * n] = channel, room
   at = at + 4
 end
+call('HMGET', KEYS[3], unpack(shorts))
+call('HSET', KEYS[3], unpack(index))
+call('ZADD', KEYS[2], unpack(seen))
+call('HSET', KEYS[1], 'number', ARGV[3], 'reply', ARGV[4])
+return 1`
+	floorCrowd = floorBegin + `
+local size, users, records, seen, index = #ARGV[at + 2], {}, {'', header}, {}, {}
+for i = 1, size do
+  local channel = ARGV[at + 2 + i]
+  shorts[i] = channel
+  users[2 * i - 1], users[2 * i] = channel, '1'
+  records[2 * i + 1], records[2 * i + 2] = channel, ARGV[at + 2 + size + i]
+  seen[2 * i - 1], seen[2 * i] = '1700000000000', channel
+  index[2 * i - 1], index[2 * i] = channel, ARGV[at + 1]
+end
+call('HMGET', KEYS[8], '', unpack(shorts))
+call('HMGET', KEYS[9], unpack(shorts))
+call('HSET', KEYS[9], unpack(users))
+call('HSET', KEYS[8], unpack(records))
+call(ARGV[4], KEYS[8], table.concat(records))
 call('HMGET', KEYS[3], unpack(shorts))
 call('HSET', KEYS[3], unpack(index))
 call('ZADD', KEYS[2], unpack(seen))
@@ -62,7 +83,7 @@ return 1`
 func floor(text string) script { return script{meter: &meter{}, real: newSource("#!lua\n" + text)} }
 
 // BenchmarkFloor tells in Redis CPU what of a join and of a leave no script could
-// save, beside what they take: each in one of a thousand rooms.
+// save, beside what they take: each in one of a thousand rooms, and a crowd in one.
 func BenchmarkFloor(b *testing.B) {
 	info := []byte(strings.Repeat("i", 64))
 	join := func(i int) Op {
@@ -74,13 +95,16 @@ func BenchmarkFloor(b *testing.B) {
 		metric   string
 		first    script // who joins before that is measured, by script, if any
 		measured script
+		rooms    int
 		op       func(i int) Op
 	}{
-		{"join-arguments-µs/op", script{}, floor(floorArguments), join},
-		{"join-commands-µs/op", script{}, floor(floorJoins), join},
-		{"join-µs/op", script{}, real, join},
-		{"leave-commands-µs/op", floor(floorJoins), floor(floorLeaves), leave},
-		{"leave-µs/op", real, real, leave},
+		{"join-arguments-µs/op", script{}, floor(floorArguments), 1000, join},
+		{"join-commands-µs/op", script{}, floor(floorJoins), 1000, join},
+		{"join-µs/op", script{}, real, 1000, join},
+		{"leave-commands-µs/op", floor(floorJoins), floor(floorLeaves), 1000, leave},
+		{"leave-µs/op", real, real, 1000, leave},
+		{"crowd-commands-µs/op", script{}, floor(floorCrowd), 1, join},
+		{"crowd-µs/op", script{}, real, 1, join},
 	}
 	for _, size := range []int{16, 64, 256} {
 		b.Run(fmt.Sprintf("batch of %d", size), func(b *testing.B) {
@@ -109,7 +133,7 @@ func BenchmarkFloor(b *testing.B) {
 							batch := Batch{Node: "0123456789abcdef", Incarnation: inc.ID, Number: number, Ops: make([]Op, size)}
 							for j := range batch.Ops {
 								batch.Ops[j] = op(i + j)
-								batch.Ops[j].Room, batch.Ops[j].Short = fmt.Sprint("room", (i+j)%1000), fmt.Sprint(i+j)
+								batch.Ops[j].Room, batch.Ops[j].Short = fmt.Sprint("room", (i+j)%row.rooms), fmt.Sprint(i+j)
 							}
 							_, keys, args := store.layout(batch)
 							if err := store.runOnce(b.Context(), sc, keys, args).Err(); err != nil {
