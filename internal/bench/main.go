@@ -82,7 +82,7 @@ func tables() []table {
 		baselineTable(),
 		joinTable(), leaveTable(), touchTable(), inMemoryTable(),
 		readTable(), sweepTable(),
-		publishTable(), deliveryTable(),
+		publishTable(), stuckTable(), deliveryTable(),
 		memoryTable(), nodeTable(), stormTable(),
 	}
 }

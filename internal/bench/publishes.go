@@ -153,8 +153,10 @@ func (a *arrivals) wait() {
 // settle waits until all have come, or none has for a second, and returns when
 // the last one did.
 func (a *arrivals) settle(want func() int64) time.Time {
-	for a.count.Load() < want() && time.Since(time.Unix(0, a.last.Load())) < time.Second {
-		time.Sleep(time.Millisecond)
+	for begun := time.Now().UnixNano(); a.count.Load() < want(); time.Sleep(time.Millisecond) {
+		if time.Since(time.Unix(0, max(begun, a.last.Load()))) >= time.Second {
+			break
+		}
 	}
 	return time.Unix(0, a.last.Load())
 }
