@@ -39,7 +39,7 @@ func publishTable() table {
 		r := row{
 			name:  fmt.Sprintf("publish to receive, %d callers", callers),
 			sides: []string{ours, peer, pipes, bare},
-			turn:  publishTurn(callers),
+			turn:  publishTurn(callers, 0),
 		}
 		switch callers {
 		case 1:
@@ -51,6 +51,11 @@ func publishTable() table {
 		}
 		t.rows = append(t.rows, r)
 	}
+	t.rows = append(t.rows, row{
+		name:  "publish to receive, 64 callers, 20,000 a second",
+		sides: []string{ours, peer},
+		turn:  publishTurn(64, 20_000),
+	})
 	return t
 }
 
@@ -62,11 +67,15 @@ type wire struct {
 	close   func()
 }
 
-func publishTurn(callers int) func(context.Context, *bench, string) (sample, error) {
+// publishTurn sends as fast as it can, or so many messages a second.
+func publishTurn(callers, rate int) func(context.Context, *bench, string) (sample, error) {
 	return func(ctx context.Context, b *bench, name string) (sample, error) {
 		n := b.ops(500_000)
-		if callers == 1 {
+		switch {
+		case callers == 1:
 			n = b.ops(20_000)
+		case rate > 0:
+			n = b.ops(5 * rate)
 		}
 		in := &arrivals{came: make(chan struct{}, 1)}
 		w, err := openWire(ctx, b, name, in.note)
@@ -82,7 +91,11 @@ func publishTurn(callers int) func(context.Context, *bench, string) (sample, err
 			n = job.n * size
 		}
 		in.took = make([]time.Duration, n)
+		start, cpuBefore := time.Now(), processCPU()
 		job.do = func(at int) error {
+			if rate > 0 {
+				time.Sleep(time.Until(start.Add(time.Duration(at) * time.Second / time.Duration(rate))))
+			}
 			for i := at * size; i < (at+1)*size; i++ {
 				payload := make([]byte, payloadSize)
 				binary.LittleEndian.PutUint64(payload, uint64(time.Now().UnixNano()))
@@ -101,7 +114,6 @@ func publishTurn(callers int) func(context.Context, *bench, string) (sample, err
 			}
 			return nil
 		}
-		start, cpuBefore := time.Now(), processCPU()
 		m, err := b.run(ctx, job)
 		if err != nil {
 			return nil, err
