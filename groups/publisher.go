@@ -81,7 +81,7 @@ func (p *publisher) flush(batch []*outgoing) {
 	replies := make([]*redis.IntCmd, len(batch))
 	for i, o := range batch {
 		if o.ctx.Err() == nil {
-			replies[i] = p.store.Publish(ctx, pipe, &o.topic, &o.frame)
+			replies[i] = p.store.Publish(ctx, pipe, o.topic, &o.frame)
 		}
 	}
 	if pipe.Len() > 0 {

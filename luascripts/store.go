@@ -64,9 +64,9 @@ func Open(ctx context.Context, client redis.UniversalClient, keys Keys) (*Store,
 func (s *Store) Client() redis.UniversalClient { return s.client }
 
 // Publish queues a frame for a topic in a pipeline. It is sent at most once: a
-// client that retries what may have arrived would repeat it. Pointers are
-// arguments that are not copied.
-func (s *Store) Publish(ctx context.Context, pipe redis.Pipeliner, topic, frame *string) *redis.IntCmd {
+// client that retries what may have arrived would repeat it. The client takes the
+// frame by its pointer, which needs no copy and keeps it out of traces.
+func (s *Store) Publish(ctx context.Context, pipe redis.Pipeliner, topic string, frame *string) *redis.IntCmd {
 	cmd := redis.NewIntCmd(ctx, s.publish, topic, frame)
 	_ = pipe.Process(ctx, publication{cmd}) // a pipeline only queues
 	return cmd
