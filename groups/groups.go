@@ -43,6 +43,11 @@ type Layer struct {
 // New returns a Layer that is connected: it hears what is sent to its channels.
 // It refuses servers that rollcall cannot use, and data of another version or in
 // another number of shards. nil options mean defaults.
+//
+// Of a cluster, some shards may be away, if one of the others has the number of shards
+// recorded, as all have once a presence.Tracker was there. What needs a shard that is
+// away fails with ErrUnavailable until it is back. A master that does not even refuse is
+// waited for up to 11 s, and for as long as the client takes to find the others.
 func New(ctx context.Context, client redis.UniversalClient, opts *Options) (*Layer, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -53,8 +58,9 @@ func New(ctx context.Context, client redis.UniversalClient, opts *Options) (*Lay
 		return nil, err
 	}
 	store, err := luascripts.Open(ctx, client, keys)
+	var away luascripts.Away
 	if err == nil {
-		err = store.Claim(ctx)
+		away, err = store.Claim(ctx)
 	}
 	if err != nil {
 		return nil, unavailable(err)
@@ -75,24 +81,30 @@ func New(ctx context.Context, client redis.UniversalClient, opts *Options) (*Lay
 		done:     make(chan struct{}),
 	}
 	l.respondToGroups()
-	if err := l.subscribe(ctx); err != nil {
+	if err := l.subscribe(ctx, away); err != nil {
 		l.bus.Close()
 		return nil, unavailable(err)
 	}
 	return l, nil
 }
 
-// subscribe makes the node hear its own topics.
-func (l *Layer) subscribe(ctx context.Context) error {
+// subscribe makes the node hear its own topics; those of shards that are away, once
+// they are back.
+func (l *Layer) subscribe(ctx context.Context, away luascripts.Away) error {
 	inbox := l.bus.Subscribe(l.store.Inbox(l.opts.NodeID), (*inbox)(l))
 	for shard := range l.store.Shards() {
 		topic := l.store.Pulse(shard, l.opts.NodeID)
 		l.pulses = append(l.pulses, Pulse{topic: topic, sub: l.bus.Subscribe(topic, silence{})})
 	}
-	if err := inbox.Wait(ctx); err != nil {
-		return err
+	if away[l.store.Shard(l.opts.NodeID)] == nil {
+		if err := inbox.Wait(ctx); err != nil {
+			return err
+		}
 	}
-	for _, p := range l.pulses {
+	for shard, p := range l.pulses {
+		if away[shard] != nil {
+			continue
+		}
 		if err := p.sub.Wait(ctx); err != nil {
 			return err
 		}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,46 +26,62 @@ func DefaultShards(client redis.UniversalClient) int {
 }
 
 // Adopt gives the Store the number of shards that is recorded in Redis, if there
-// is any. It must not be in use yet.
+// is any. It must not be in use yet. Where shard 0 is away the others tell it: each
+// of a number of shards is one of any greater number.
 func (s *Store) Adopt(ctx context.Context) error {
-	text, err := s.client.HGet(ctx, s.Meta(0), "shards").Result() // the same key for every number
-	switch {
-	case errors.Is(err, redis.Nil):
+	metas, away := s.metas(ctx, nil)
+	for _, m := range metas {
+		if m.shards == "" {
+			continue
+		}
+		shards, _ := strconv.Atoi(m.shards)
+		keys, err := NewKeys(s.prefix, shards)
+		if err != nil {
+			return fmt.Errorf("%w: %q is recorded: %w", ErrMismatch, m.shards, err)
+		}
+		s.Keys = keys
 		return nil
-	case err != nil:
-		return err
 	}
-	shards, _ := strconv.Atoi(text)
-	keys, err := NewKeys(s.prefix, shards)
-	if err != nil {
-		return fmt.Errorf("%w: %q is recorded: %w", ErrMismatch, text, err)
-	}
-	s.Keys = keys
-	return nil
+	return away.Err()
 }
 
 // Claim records the schema and the number of shards, for those that do not
-// Register, where nothing is recorded; else it is Check.
-func (s *Store) Claim(ctx context.Context) error {
-	recorded, err := s.client.Exists(ctx, s.Meta(0)).Result()
-	if err != nil {
-		return err
+// Register, where nothing is recorded; else it is Survey.
+func (s *Store) Claim(ctx context.Context) (Away, error) {
+	metas, away := s.metas(ctx, nil)
+	if err := s.suit(metas); err != nil {
+		return nil, err
 	}
-	if recorded == 0 {
+	if first := metas[0]; away[0] == nil && first.schema+first.shards == "" {
 		pipe := s.client.Pipeline()
 		pipe.HSetNX(ctx, s.Meta(0), "schema", SchemaVersion)
 		pipe.HSetNX(ctx, s.Meta(0), "shards", s.Shards())
 		if _, err := pipe.Exec(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return s.Check(ctx)
+	return s.Survey(ctx, nil)
 }
 
-// Check returns ErrMismatch where the data in Redis was written by another
-// version or with another number of shards. Where nothing was written yet,
-// anything fits. It looks at all shards unless some are given. Of those that do not
-// answer it returns the first error, after all others were looked at.
+// Survey asks each shard by itself, but for those of which known tells why they are
+// away; nil knows of none. It returns those that are away, and ErrMismatch where the
+// data in Redis was written by another version or with another number of shards.
+// Where some are away and nothing is recorded in the others, there is nothing to go
+// by, and that is an error.
+func (s *Store) Survey(ctx context.Context, known func(shard int) error) (Away, error) {
+	metas, gone := s.metas(ctx, known)
+	if err := s.suit(metas); err != nil {
+		return nil, err
+	}
+	recorded := func(m meta) bool { return m.shards != "" }
+	if len(gone) > 0 && !slices.ContainsFunc(metas, recorded) {
+		return nil, gone.Err()
+	}
+	return gone, nil
+}
+
+// Check is Survey in one round trip to each master, which one that does not answer
+// may hold up or fail. It looks at all shards unless some are given.
 func (s *Store) Check(ctx context.Context, shards ...int) error {
 	if len(shards) == 0 {
 		for shard := range s.Shards() {
@@ -71,26 +89,83 @@ func (s *Store) Check(ctx context.Context, shards ...int) error {
 		}
 	}
 	pipe := s.client.Pipeline()
-	metas := make([]*redis.SliceCmd, len(shards))
+	replies := make([]*redis.SliceCmd, len(shards))
 	for i, shard := range shards {
-		metas[i] = pipe.HMGet(ctx, s.Meta(shard), "schema", "shards", "remember")
+		replies[i] = s.askMeta(ctx, pipe, shard)
 	}
 	_, failed := pipe.Exec(ctx) // each reply has its own error
-	for _, meta := range metas {
-		if meta.Err() != nil {
-			continue
-		}
-		if schema, ok := meta.Val()[0].(string); ok && schema != strconv.Itoa(SchemaVersion) {
-			return schemaMismatch(schema)
-		}
-		if shards, ok := meta.Val()[1].(string); ok && shards != strconv.Itoa(s.Shards()) {
-			return s.shardsMismatch(shards)
-		}
+	metas := make([]meta, len(shards))
+	for i, reply := range replies {
+		metas[i] = metaOf(reply)
 	}
-	if metas[0].Err() == nil {
-		s.remember.Store(milliseconds(metas[0].Val()[2]).Milliseconds())
+	if err := s.suit(metas); err != nil {
+		return err
 	}
 	return failed
+}
+
+// meta is what is recorded in a shard; empty where that is nothing, or not known.
+type meta struct{ schema, shards, remember string }
+
+func (s *Store) askMeta(ctx context.Context, of redis.Cmdable, shard int) *redis.SliceCmd {
+	return of.HMGet(ctx, s.Meta(shard), "schema", "shards", "remember")
+}
+
+func metaOf(reply *redis.SliceCmd) (m meta) {
+	if reply.Err() == nil {
+		for i, field := range []*string{&m.schema, &m.shards, &m.remember} {
+			*field, _ = reply.Val()[i].(string)
+		}
+	}
+	return m
+}
+
+// metas asks all shards at the same time.
+func (s *Store) metas(ctx context.Context, known func(shard int) error) ([]meta, Away) {
+	ctx, cancel := s.patient(ctx, metaIn)
+	defer cancel()
+	metas, away := make([]meta, s.Shards()), make(Away)
+	var mu sync.Mutex
+	var work sync.WaitGroup
+	for shard := range metas {
+		work.Go(func() {
+			var err error
+			if known != nil {
+				err = known(shard)
+			}
+			if err == nil {
+				reply := s.askMeta(ctx, s.client, shard)
+				metas[shard], err = metaOf(reply), reply.Err()
+			}
+			if err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				away[shard] = err
+			}
+		})
+	}
+	work.Wait()
+	return metas, away
+}
+
+// suit returns ErrMismatch where something else is recorded. Where nothing was
+// written yet, anything fits.
+func (s *Store) suit(metas []meta) error {
+	for _, m := range metas {
+		if m.schema != "" && m.schema != strconv.Itoa(SchemaVersion) {
+			return schemaMismatch(m.schema)
+		}
+		if m.shards != "" && m.shards != strconv.Itoa(s.Shards()) {
+			return s.shardsMismatch(m.shards)
+		}
+	}
+	for _, m := range metas {
+		if m.shards != "" {
+			s.remember.Store(milliseconds(m.remember).Milliseconds())
+			break
+		}
+	}
+	return nil
 }
 
 // ErrInUse tells that there are nodes, or rooms, where there must be none.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -30,8 +31,26 @@ type Store struct {
 	remember atomic.Int64 // ms for which users who went are remembered, 0 for none
 }
 
+// How long a server of a cluster is waited for where the others can do without it.
+const (
+	infoIn = 3 * time.Second
+	metaIn = 8 * time.Second // a new client may first ask it for 5 s what commands there are
+)
+
+// patient bounds what is asked of all servers of a cluster, and leaves half of the
+// caller's time for what comes after it.
+func (s *Store) patient(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if !s.sharded {
+		return context.WithCancel(ctx)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		d = min(d, time.Until(deadline)/2)
+	}
+	return context.WithTimeout(ctx, d)
+}
+
 // Open asks the servers what they are, and returns their Store. It returns
-// ErrServer where rollcall cannot use them.
+// ErrServer where rollcall cannot use them. Of a cluster some may be away.
 func Open(ctx context.Context, client redis.UniversalClient, keys Keys) (*Store, error) {
 	if client == nil {
 		return nil, &InvalidError{Field: "client", Reason: "nil"}
@@ -44,16 +63,29 @@ func Open(ctx context.Context, client redis.UniversalClient, keys Keys) (*Store,
 		s.publish = "SPUBLISH"
 	}
 	var mu sync.Mutex
+	var away error
+	answered := false
 	err := s.onMasters(ctx, func(ctx context.Context, server redis.Cmdable) error {
+		ctx, cancel := s.patient(ctx, infoIn)
+		defer cancel()
 		info, err := server.Info(ctx).Result()
-		if err != nil {
-			return err
-		}
 		mu.Lock()
 		defer mu.Unlock()
+		var refusal redis.Error
+		switch {
+		case errors.As(err, &refusal):
+			return err
+		case err != nil:
+			away = err
+			return nil
+		}
+		answered = true
 		s.fake = field(info, "redis_version") == "" // miniredis tells none
 		return s.suits(info)
 	})
+	if err == nil && !answered {
+		err = away
+	}
 	if err != nil {
 		return nil, notServed(err)
 	}

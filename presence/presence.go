@@ -51,6 +51,10 @@ type Tracker struct {
 // New registers the layer's node in Redis and returns its Tracker, which signs
 // the node's lease and writes touches until it is closed. A layer has one
 // Tracker. nil options mean defaults.
+//
+// Of a cluster, some shards may be away: New tries for up to 8 s, and registers the
+// node there when they are back. Until then Health tells that it is degraded, and
+// what needs these shards fails with ErrUnavailable. Where none serves, New does.
 func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, error) {
 	if layer == nil {
 		return nil, &InvalidError{Field: "layer", Reason: "nil"}
@@ -83,20 +87,18 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 		Node: layer.NodeID(), Token: rand.Text(), Lease: o.Lease, MaxAge: o.MaxAge, Remember: o.RememberUsers,
 	}
 	for shard := range t.store.Shards() {
-		w := newWriter(t, shard, registration)
-		if w.incarnation, err = w.enter(ctx); err != nil {
-			return nil, unavailable(err)
-		}
-		t.writers = append(t.writers, w)
+		t.writers = append(t.writers, newWriter(t, shard, registration))
 	}
 	t.Reader.down = t.Away
+	t.ctx, t.stop = context.WithCancel(context.Background())
+	if err := t.enter(ctx); err != nil {
+		t.stop()
+		t.work.Wait()
+		return nil, err
+	}
 	t.respond()
 	t.respondToNodes()
-	t.ctx, t.stop = context.WithCancel(context.Background())
 	t.work.Go(t.flushing)
-	for _, w := range t.writers {
-		t.work.Go(w.renewing)
-	}
 	t.work.Go(func() { t.every(checkViews, t.checkViews) })
 	t.log.Info("node has joined", zap.Int("shards", t.store.Shards()), zap.Duration("lease", o.Lease), zap.Duration("max_age", o.MaxAge))
 	return t, nil

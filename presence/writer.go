@@ -366,28 +366,21 @@ func (w *writer) send(batch []*write, number int64, again bool) (luascripts.Repl
 	return w.tracker.store.Write(ctx, b)
 }
 
-// enter begins the first incarnation. Where a cluster refuses it, as the slot is on
-// its way or its master is being replaced, that may pass soon.
-func (w *writer) enter(ctx context.Context) (luascripts.Incarnation, error) {
-	for start := time.Now(); ; {
-		i, err := w.tracker.store.Register(ctx, w.shard, w.registration, "", false)
-		if !luascripts.Passing(err) || time.Since(start) > writeTimeout || sleep(ctx, nil, recoverEvery) != nil {
-			return i, err
-		}
-	}
-}
-
 // register begins a new incarnation where Redis does not know the last one, or
 // not all that it wrote, and makes Redis as the ledger is.
 func (w *writer) register(lost bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	incarnation, err := w.tracker.store.Register(ctx, w.shard, w.registration, w.incarnation.Epoch, lost)
+	last := w.incarnation
+	incarnation, err := w.tracker.store.Register(ctx, w.shard, w.registration, last.Epoch, lost)
 	if err != nil {
 		return err
 	}
-	w.lost = w.lost || lost || incarnation.Epoch != w.incarnation.Epoch
 	w.incarnation, w.number, w.doubt = incarnation, 0, nil
+	if last.ID == "" {
+		return nil // the shard was away when the node began: it has nothing there
+	}
+	w.lost = w.lost || lost || incarnation.Epoch != last.Epoch
 	w.tracker.stats.registered.Add(1)
 	w.tracker.log.Warn("node was forgotten, and has registered again", zap.Int("shard", w.shard))
 	w.heal()
@@ -399,6 +392,9 @@ func (w *writer) retire(ctx context.Context) error {
 	defer w.queue.Wait()
 	w.mu.lock()
 	defer w.mu.unlock()
+	if w.incarnation.ID == "" {
+		return nil
+	}
 	if err := w.settle(); err != nil {
 		return err
 	}

@@ -1,0 +1,41 @@
+package luascripts
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// PartialError tells that some shards are away: they do not answer, or cannot
+// serve. What is returned beside it is what the others have.
+type PartialError struct {
+	Shards []int   // that are away, in order
+	Errs   []error // why each of them is
+}
+
+func (e *PartialError) Error() string {
+	if len(e.Shards) == 1 {
+		return fmt.Sprintf("shard %d is away: %v", e.Shards[0], e.Errs[0])
+	}
+	list := strings.Trim(fmt.Sprint(e.Shards), "[]")
+	return fmt.Sprintf("shards %s are away, the first: %v", strings.ReplaceAll(list, " ", ", "), e.Errs[0])
+}
+
+// Unwrap returns Errs.
+func (e *PartialError) Unwrap() []error { return e.Errs }
+
+// Away is why some shards are away, by shard.
+type Away map[int]error
+
+// Err returns a *PartialError, and nil where none is away.
+func (a Away) Err() error {
+	if len(a) == 0 {
+		return nil
+	}
+	e := &PartialError{Shards: slices.Sorted(maps.Keys(a))}
+	for _, shard := range e.Shards {
+		e.Errs = append(e.Errs, a[shard])
+	}
+	return e
+}

@@ -1,0 +1,72 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/luascripts"
+)
+
+// enterTimeout is for all tries of one shard: a new client of a cluster may spend the
+// first 5 s with a master that does not answer.
+const enterTimeout = 8 * time.Second
+
+// enter registers the node in all shards, and has it sign their leases. It returns an
+// error where all are away, or where the node must not be.
+func (t *Tracker) enter(ctx context.Context) error {
+	errs := make([]error, len(t.writers))
+	var work sync.WaitGroup
+	for shard, w := range t.writers {
+		work.Go(func() {
+			if errs[shard] = w.enter(ctx); errs[shard] == nil {
+				t.work.Go(w.renewing) // at once: the others may take longer than a lease
+			}
+		})
+	}
+	work.Wait()
+	away := make(luascripts.Away)
+	for shard, err := range errs {
+		if err == nil {
+			continue
+		}
+		if typed := unavailable(err); ctx.Err() != nil || !errors.Is(typed, ErrUnavailable) {
+			return typed
+		}
+		away[shard] = err
+	}
+	if len(away) == len(t.writers) {
+		return unavailable(away.Err())
+	}
+	for shard, err := range away {
+		t.writers[shard].enterLater(err)
+	}
+	return nil
+}
+
+// enter begins the first incarnation. Where a cluster refuses it, as the slot is on
+// its way or its master is being replaced, that may pass soon.
+func (w *writer) enter(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, enterTimeout)
+	defer cancel()
+	for {
+		w.incarnation, err = w.tracker.store.Register(ctx, w.shard, w.registration, "", false)
+		if !luascripts.Passing(err) || sleep(ctx, nil, recoverEvery) != nil {
+			return err
+		}
+	}
+}
+
+// enterLater has a shard asked until it is back. Without an incarnation the node is to
+// it as one that was forgotten.
+func (w *writer) enterLater(why error) {
+	t := w.tracker
+	t.log.Warn("node has not joined a shard yet", zap.Int("shard", w.shard), zap.Error(why))
+	w.mu.lock()
+	w.note(why)
+	w.mu.unlock()
+	t.work.Go(w.renewing)
+}
