@@ -44,6 +44,12 @@ var (
 	ErrNodeTaken = luascripts.ErrNodeTaken
 )
 
+// PartialError tells that some shards of a cluster are away: they do not answer, or
+// cannot serve. What is returned beside it is what the others have, and Shards are
+// those that are missing. It comes inside an error that wraps ErrUnavailable; find it
+// with errors.As.
+type PartialError = luascripts.PartialError
+
 // OpError tells which operation failed. Unwrap gives the cause.
 type OpError struct {
 	Op      string // "add", "remove", ...

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,8 @@ func (t *Tracker) kickChannel(ctx context.Context, k Kick) (n int, err error) {
 // kickUser asks all nodes, as none knows where a user is.
 func (t *Tracker) kickUser(ctx context.Context, k Kick) (int, error) {
 	nodes, err := t.Nodes(ctx)
-	if err != nil {
+	var partial *PartialError // all nodes that live are known to the other shards
+	if err != nil && !errors.As(err, &partial) {
 		return 0, err
 	}
 	var total atomic.Int64
@@ -127,25 +129,21 @@ func (t *Tracker) kickUser(ctx context.Context, k Kick) (int, error) {
 // kickLocal removes a user's channels of this node.
 func (t *Tracker) kickLocal(ctx context.Context, k Kick) (int, error) {
 	total := 0
+	var failed error
 	for _, e := range t.ledger.all() {
 		if !t.isUser(e, k) {
 			continue
 		}
 		ok, err := e.lock(ctx)
-		if !ok {
-			if err != nil {
-				return total, err
-			}
-			continue
+		if ok {
+			var n int
+			n, err = t.kickEntry(ctx, e, k)
+			t.ledger.unlock(e)
+			total += n
 		}
-		n, err := t.kickEntry(ctx, e, k)
-		t.ledger.unlock(e)
-		total += n
-		if err != nil {
-			return total, err
-		}
+		failed = cmp.Or(failed, err)
 	}
-	return total, nil
+	return total, failed
 }
 
 // means tells whether a kick is of who stands behind a record, but for its channel.
@@ -184,23 +182,39 @@ func (t *Tracker) closeKicked(channel string, k Kick) {
 
 // kickGraced removes a user's presences that are in grace, which no node holds.
 func (t *Tracker) kickGraced(ctx context.Context, k Kick) (int, error) {
+	if k.Room != "" {
+		return t.kickGracedIn(ctx, t.store.Shard(k.Room), k)
+	}
+	away, err := t.store.Survey(ctx, t.down)
+	if err != nil {
+		return 0, unavailable(err)
+	}
 	total := 0
 	for shard := range t.store.Shards() {
-		if k.Room != "" && t.store.Shard(k.Room) != shard {
+		if away[shard] != nil {
 			continue
 		}
-		for cursor, more := uint64(0), true; more; more = cursor != 0 {
-			graced, next, err := t.store.AllGraced(ctx, shard, cursor)
-			if err != nil {
-				return total, unavailable(err)
-			}
-			n, err := t.kickSome(ctx, shard, graced, k)
-			total += n
-			if err != nil {
-				return total, err
-			}
-			cursor = next
+		n, err := t.kickGracedIn(ctx, shard, k)
+		total += n
+		if err != nil {
+			away[shard] = err
 		}
+	}
+	return total, unavailable(away.Err())
+}
+
+func (t *Tracker) kickGracedIn(ctx context.Context, shard int, k Kick) (total int, err error) {
+	for cursor, more := uint64(0), true; more; more = cursor != 0 {
+		graced, next, err := t.store.AllGraced(ctx, shard, cursor)
+		if err != nil {
+			return total, unavailable(err)
+		}
+		n, err := t.kickSome(ctx, shard, graced, k)
+		total += n
+		if err != nil {
+			return total, err
+		}
+		cursor = next
 	}
 	return total, nil
 }

@@ -3,6 +3,7 @@ package presence
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ import (
 type Reader struct {
 	store  *luascripts.Store
 	sealer *seal.Sealer
-	down   func(shard int) error // why a shard need not be asked; nil: that is not known
+	down   func(shard int) error // why a shard need not be asked; nil: that is never known
 }
 
 // ask returns an error at once where it is known that a room's shard is away.
@@ -48,7 +49,7 @@ type ReaderOptions struct {
 
 // NewReader returns a Reader. It refuses a server that rollcall cannot use, and
 // data that another version wrote, or with another number of shards. nil options
-// mean defaults.
+// mean defaults. Of a cluster, some shards may be away, as for groups.New.
 func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOptions) (*Reader, error) {
 	var o ReaderOptions
 	if opts != nil {
@@ -71,7 +72,7 @@ func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOp
 		err = store.Adopt(ctx)
 	}
 	if err == nil {
-		err = store.Check(ctx)
+		_, err = store.Survey(ctx, nil)
 	}
 	if err != nil {
 		return nil, unavailable(err)
@@ -178,23 +179,29 @@ func (r *Reader) AnonymousCount(ctx context.Context, room string) (int, error) {
 
 // Counts returns the numbers of a room, in constant time.
 func (r *Reader) Counts(ctx context.Context, room string) (Counts, error) {
-	counts, err := r.CountsOf(ctx, room)
-	if err != nil {
-		return Counts{}, err
+	counts, errs := r.countsOf(ctx, []string{room})
+	if errs[0] != nil {
+		return Counts{}, errs[0]
 	}
 	return counts[0], nil
 }
 
 // CountsOf returns the numbers of several rooms in one round trip, in the order
-// of the rooms. An unknown room has none.
+// of the rooms. An unknown room has none. Where shards are away, their rooms have none
+// either, and there is a *PartialError.
 func (r *Reader) CountsOf(ctx context.Context, rooms ...string) ([]Counts, error) {
 	counts, errs := r.countsOf(ctx, rooms)
-	for _, err := range errs {
-		if err != nil {
+	away := make(luascripts.Away)
+	for i, err := range errs {
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrUnavailable):
+			away[r.store.Shard(rooms[i])] = errors.Unwrap(err)
+		default:
 			return nil, err
 		}
 	}
-	return counts, nil
+	return counts, opError("counts", "", "", away.Err())
 }
 
 // countsOf is CountsOf with an error for each room.
@@ -241,10 +248,15 @@ func (r *Reader) countsOf(ctx context.Context, rooms []string) ([]Counts, []erro
 }
 
 // Rooms iterates over the names of the rooms, in no order, including those that
-// are empty and not yet pruned. A name may come twice if rooms come and go.
+// are empty and not yet pruned. A name may come twice if rooms come and go. Where
+// shards are away, the last to come is a *PartialError, after the rooms of all others.
 func (r *Reader) Rooms(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		away, err := r.store.Survey(ctx, r.down)
 		for shard := range r.store.Shards() {
+			if err != nil || away[shard] != nil {
+				continue
+			}
 			it := r.store.Client().SScan(ctx, r.store.Rooms(shard), 0, "", 1000).Iterator()
 			for it.Next(ctx) {
 				if !yield(it.Val(), nil) {
@@ -252,9 +264,11 @@ func (r *Reader) Rooms(ctx context.Context) iter.Seq2[string, error] {
 				}
 			}
 			if err := it.Err(); err != nil {
-				yield("", opError("rooms", "", "", unavailable(err)))
-				return
+				away[shard] = err
 			}
+		}
+		if err = cmp.Or(err, away.Err()); err != nil {
+			yield("", opError("rooms", "", "", unavailable(err)))
 		}
 	}
 }
@@ -268,13 +282,22 @@ type Node struct {
 }
 
 // Nodes returns the processes of the fleet, the dead ones until nothing is left
-// of them, sorted by id.
+// of them, sorted by id. Where shards are away it returns what the others know, with
+// a *PartialError: of a node that is alive, only Channels may be too few.
 func (r *Reader) Nodes(ctx context.Context) ([]Node, error) {
+	away, err := r.store.Survey(ctx, r.down)
+	if err != nil {
+		return nil, opError("nodes", "", "", unavailable(err))
+	}
 	found := make(map[string]Node)
 	for shard := range r.store.Shards() {
+		if away[shard] != nil {
+			continue
+		}
 		rows, now, err := r.store.NodeRows(ctx, shard)
 		if err != nil {
-			return nil, opError("nodes", "", "", unavailable(err))
+			away[shard] = err
+			continue
 		}
 		for _, row := range rows {
 			n := found[row.Node]
@@ -292,7 +315,7 @@ func (r *Reader) Nodes(ctx context.Context) ([]Node, error) {
 		nodes = append(nodes, n)
 	}
 	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
-	return nodes, nil
+	return nodes, opError("nodes", "", "", unavailable(away.Err()))
 }
 
 func checkRoom(name string) error { return luascripts.CheckName("room", name) }

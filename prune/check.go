@@ -3,7 +3,6 @@ package prune
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"time"
 
@@ -60,13 +59,14 @@ func NewChecker(target Target, opts *CheckerOptions) (*Checker, error) {
 }
 
 // Check iterates over what is wrong, each once, in no order, and changes nothing.
-// An error ends it. Its memory grows with what is wrong, not with what there is,
-// but for the largest room.
+// Where shards are away the last to come is a *presence.PartialError, after what is
+// wrong in the others; another error ends it. Its memory grows with what is wrong, not
+// with what there is, but for the largest room.
 func (c *Checker) Check(ctx context.Context) iter.Seq2[Problem, error] {
 	return func(yield func(Problem, error) bool) {
 		w := c.newWalk(ctx, yield)
 		if err := w.run(); err != nil && !errors.Is(err, errStop) {
-			yield(Problem{}, fmt.Errorf("rollcall: check: %w: %w", presence.ErrUnavailable, err))
+			yield(Problem{}, failed("check", err))
 		}
 	}
 }
@@ -84,6 +84,7 @@ func (c *Checker) Check(ctx context.Context) iter.Seq2[Problem, error] {
 func (c *Checker) Repair(ctx context.Context) iter.Seq2[Problem, error] {
 	return func(yield func(Problem, error) bool) {
 		left := make(map[identity]struct{})
+		var err error
 		for pass := 1; pass <= maxPasses; pass++ {
 			mended := false
 			w := c.newWalk(ctx, func(p Problem, err error) bool {
@@ -97,13 +98,15 @@ func (c *Checker) Repair(ctx context.Context) iter.Seq2[Problem, error] {
 				return yield(p, err)
 			})
 			w.mend = true
-			err := w.run()
-			if err != nil && !errors.Is(err, errStop) {
-				yield(Problem{}, fmt.Errorf("rollcall: repair: %w: %w", presence.ErrUnavailable, err))
-			}
-			if err != nil || !mended {
+			if err = w.run(); errors.Is(err, errStop) {
 				return
 			}
+			if !mended {
+				break
+			}
+		}
+		if err != nil {
+			yield(Problem{}, failed("repair", err))
 		}
 	}
 }
@@ -130,20 +133,38 @@ func (c *Checker) newWalk(ctx context.Context, yield func(Problem, error) bool) 
 }
 
 func (w *walk) run() error {
-	if err := w.store.Check(w.ctx); err != nil {
+	away, err := w.store.Survey(w.ctx, w.pruner.known)
+	if err != nil {
 		return err
 	}
 	for shard := range w.store.Shards() {
-		for _, step := range []func(int) error{w.types, w.meta, w.nodes, w.graces, w.claims, w.rooms, w.empties} {
-			if w.spoilt[shard] {
-				break
-			}
-			if err := step(shard); err != nil {
-				return err
-			}
+		if away[shard] != nil {
+			continue
+		}
+		switch err := w.shard(shard); {
+		case errors.Is(err, errStop):
+			return err
+		case err != nil:
+			away[shard] = err
 		}
 	}
-	return w.keys()
+	err = w.keys()
+	if errors.Is(err, errStop) || len(away) == 0 {
+		return err
+	}
+	return away.Err() // which is why, where not all keys could be walked
+}
+
+func (w *walk) shard(shard int) error {
+	for _, step := range []func(int) error{w.types, w.meta, w.nodes, w.graces, w.claims, w.rooms, w.empties} {
+		if w.spoilt[shard] {
+			break
+		}
+		if err := step(shard); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // found tells of a problem, and puts it right where that is wanted.

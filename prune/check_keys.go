@@ -1,6 +1,8 @@
 package prune
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,15 +18,17 @@ func (w *walk) keys() error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, master := range masters {
 		err := w.scan(func(cursor uint64) ([]string, uint64, error) {
 			return master.Scan(w.ctx, cursor, w.store.KeyPattern(), step).Result()
 		}, w.page)
-		if err != nil {
+		if errors.Is(err, errStop) {
 			return err
 		}
+		failed = cmp.Or(failed, err)
 	}
-	return nil
+	return failed
 }
 
 // part is what a page of keys has of one shard, by the kind of key.

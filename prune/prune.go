@@ -36,6 +36,7 @@ type Pruner struct {
 	target Target
 	store  *luascripts.Store
 	opts   Options
+	known  func(shard int) error // why a shard need not be asked; nil: that is never known
 }
 
 const defaultInterval = 5 * time.Second
@@ -46,6 +47,9 @@ func New(target Target, opts *Options) (*Pruner, error) {
 		return nil, &presence.InvalidError{Field: "target", Reason: "nil"}
 	}
 	p := &Pruner{target: target, store: target.Store()}
+	if t, ok := target.(aware); ok {
+		p.known = t.Away
+	}
 	if opts != nil {
 		p.opts = *opts
 	}
@@ -85,8 +89,9 @@ func (p *Pruner) Run(ctx context.Context) error {
 // age of their node, strictly, with the reason presence.TimedOut; all of a node
 // whose lease has lapsed, with presence.NodeLost; and those whose grace has
 // ended, for the reason with which they had left. It returns one bulk change for
-// each room that changed, also beside an error. For a while after a time in which
-// no node could reach Redis it removes nobody.
+// each room that changed, also beside an error; that has a *presence.PartialError where
+// some shards could not be swept. For a while after a time in which no node could reach
+// Redis it removes nobody.
 func (p *Pruner) Presences(ctx context.Context) ([]presence.Change, error) {
 	return p.sweep(ctx, 0, presence.TimedOut)
 }
@@ -104,19 +109,30 @@ func (p *Pruner) PresencesOlderThan(ctx context.Context, age time.Duration) ([]p
 // up the sweeps of the others.
 type aware interface{ Away(shard int) error }
 
-// answering returns the shards that may answer, and an error for the others.
-func (p *Pruner) answering() (shards []int, failed error) {
-	target, ok := p.target.(aware)
+// answering returns the shards that may answer, and why the others are away.
+func (p *Pruner) answering() (shards []int, away luascripts.Away) {
+	away = make(luascripts.Away)
 	for shard := range p.store.Shards() {
-		if ok {
-			if err := target.Away(shard); err != nil {
-				failed = errors.Join(failed, fmt.Errorf("rollcall: prune: shard %d: %w", shard, err))
+		if p.known != nil {
+			if err := p.known(shard); err != nil {
+				away[shard] = err
 				continue
 			}
 		}
 		shards = append(shards, shard)
 	}
-	return shards, failed
+	return shards, away
+}
+
+// failed says what could not be done, or not in all shards.
+func failed(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, presence.ErrUnavailable):
+		return fmt.Errorf("rollcall: %s: %w", what, err)
+	}
+	return fmt.Errorf("rollcall: %s: %w: %w", what, presence.ErrUnavailable, err)
 }
 
 func checkAge(age time.Duration) error {
@@ -128,38 +144,38 @@ func checkAge(age time.Duration) error {
 
 func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reason) ([]presence.Change, error) {
 	var events []luascripts.RoomEvent
-	shards, failed := p.answering()
+	shards, away := p.answering()
 	if len(shards) == 0 {
-		return nil, failed
+		return nil, failed("prune", away.Err())
 	}
 	// What does not answer fails below, for its own shard alone.
 	if err := p.store.Check(ctx, shards...); errors.Is(err, presence.ErrMismatch) {
-		return nil, fmt.Errorf("rollcall: prune: %w: %w", presence.ErrUnavailable, err)
+		return nil, failed("prune", err)
 	}
 	for _, shard := range shards {
 		s := sweep{Pruner: p, shard: shard, age: age, why: why}
 		err := s.run(ctx)
 		events = append(events, s.events...)
 		if err != nil && !errors.Is(err, luascripts.ErrHeld) {
-			failed = errors.Join(failed, fmt.Errorf("rollcall: prune: shard %d: %w: %w", shard, presence.ErrUnavailable, err))
+			away[shard] = err
 		}
 	}
-	return p.target.Report(events), failed
+	return p.target.Report(events), failed("prune", away.Err())
 }
 
 // Rooms deletes the rooms that have no presences, and returns their names, also
-// beside an error. A room that someone enters at the same moment stays.
+// beside an error, as Presences. A room that someone enters at the same moment stays.
 func (p *Pruner) Rooms(ctx context.Context) ([]string, error) {
 	var deleted []string
-	shards, failed := p.answering()
+	shards, away := p.answering()
 	for _, shard := range shards {
 		gone, err := p.emptyShard(ctx, shard)
 		deleted = append(deleted, gone...)
 		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("rollcall: prune rooms: shard %d: %w: %w", shard, presence.ErrUnavailable, err))
+			away[shard] = err
 		}
 	}
-	return deleted, failed
+	return deleted, failed("prune rooms", away.Err())
 }
 
 func (p *Pruner) emptyShard(ctx context.Context, shard int) (deleted []string, err error) {

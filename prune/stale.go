@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/luascripts"
-	"github.com/rollcall-go/rollcall/presence"
 )
 
 // StaleRoom is a room from which a sweep would remove presences.
@@ -21,7 +20,8 @@ type StaleRoom struct {
 
 // Stale returns what a sweep would remove, by room, and changes nothing: what
 // Presences would where age is 0, else what PresencesOlderThan would. It reads
-// in many steps, so that what happens meanwhile may show in part.
+// in many steps, so that what happens meanwhile may show in part. Where shards are
+// away, it returns what it would of the others, with a *presence.PartialError.
 func (p *Pruner) Stale(ctx context.Context, age time.Duration) ([]StaleRoom, error) {
 	if age != 0 {
 		if err := checkAge(age); err != nil {
@@ -29,23 +29,40 @@ func (p *Pruner) Stale(ctx context.Context, age time.Duration) ([]StaleRoom, err
 		}
 	}
 	channels := make(map[string][]string)
-	for shard := range p.store.Shards() {
-		if err := p.staleChannels(ctx, shard, age, channels); err != nil {
-			return nil, fmt.Errorf("rollcall: stale presences: %w: %w", presence.ErrUnavailable, err)
-		}
+	away, err := p.eachShard(ctx, func(shard int) error { return p.staleChannels(ctx, shard, age, channels) })
+	if err != nil {
+		return nil, failed("stale presences", err)
 	}
 	var stale []StaleRoom
 	for _, room := range slices.Sorted(maps.Keys(channels)) {
 		slices.Sort(channels[room])
 		r, err := p.staleRoom(ctx, room, slices.Compact(channels[room]))
 		if err != nil {
-			return nil, fmt.Errorf("rollcall: stale presences of room %q: %w: %w", room, presence.ErrUnavailable, err)
+			away[p.store.Shard(room)] = fmt.Errorf("room %q: %w", room, err)
+			continue
 		}
 		if len(r.Channels) > 0 {
 			stale = append(stale, r)
 		}
 	}
-	return stale, nil
+	return stale, failed("stale presences", away.Err())
+}
+
+// eachShard calls f with the shards that are there, and returns those that are not, or
+// for which f fails.
+func (p *Pruner) eachShard(ctx context.Context, f func(shard int) error) (luascripts.Away, error) {
+	away, err := p.store.Survey(ctx, p.known)
+	if err != nil {
+		return nil, err
+	}
+	for shard := range p.store.Shards() {
+		if away[shard] == nil {
+			if err := f(shard); err != nil {
+				away[shard] = err
+			}
+		}
+	}
+	return away, nil
 }
 
 // staleChannels adds the stale channels of a shard to those of each room.
@@ -108,22 +125,26 @@ func (p *Pruner) staleRoom(ctx context.Context, room string, channels []string) 
 }
 
 // EmptyRooms returns the rooms that Rooms would delete, sorted, and changes
-// nothing.
+// nothing. Where shards are away it does as Stale.
 func (p *Pruner) EmptyRooms(ctx context.Context) ([]string, error) {
 	var rooms []string
-	for shard := range p.store.Shards() {
+	away, err := p.eachShard(ctx, func(shard int) error {
 		now, err := p.store.Now(ctx, shard)
 		if err != nil {
-			return nil, fmt.Errorf("rollcall: empty rooms: %w: %w", presence.ErrUnavailable, err)
+			return err
 		}
 		// Up to now, so that it ends where rooms empty faster than it reads.
 		for room, err := range p.store.AllEmptyRooms(ctx, shard, now.Add(time.Millisecond)) {
 			if err != nil {
-				return nil, fmt.Errorf("rollcall: empty rooms: %w: %w", presence.ErrUnavailable, err)
+				return err
 			}
 			rooms = append(rooms, room)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, failed("empty rooms", err)
 	}
 	slices.Sort(rooms)
-	return slices.Compact(rooms), nil
+	return slices.Compact(rooms), failed("empty rooms", away.Err())
 }

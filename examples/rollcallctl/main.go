@@ -11,7 +11,8 @@
 // It prints tables, in which names are quoted, or with -json a JSON object on each
 // line. The exit status is 0 if all is well, 1 if something failed or a problem is
 // left, with the reason and the address on standard error, and 2 if it was called
-// wrongly.
+// wrongly. While shards of a cluster are away it prints what the others have, and
+// exits with 1.
 //
 // All but watch is read by a process that is no node. Watch joins the fleet as a
 // node without connections, and leaves it at the end.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"iter"
 
@@ -48,13 +49,15 @@ func (c *ctl) repair(ctx context.Context) error {
 	return c.problems(checker.Repair(ctx))
 }
 
-// problems prints what is wrong, and returns errProblems where some of it still
-// is.
+// problems prints what is wrong, also beside an error, and returns errProblems where
+// some of it still is.
 func (c *ctl) problems(all iter.Seq2[prune.Problem, error]) error {
 	found, left := 0, 0
+	var failed error
 	for p, err := range all {
 		if err != nil {
-			return err
+			failed = err
+			break
 		}
 		r := problemRow{
 			Kind: p.Kind, Shard: p.Shard, Room: p.Room, Node: p.Node, Channel: p.Channel, Key: p.Key,
@@ -70,10 +73,10 @@ func (c *ctl) problems(all iter.Seq2[prune.Problem, error]) error {
 		}
 	}
 	c.out.line("%d found, %d left", found, left)
-	if left > 0 {
+	if failed == nil && left > 0 {
 		return errProblems
 	}
-	return nil
+	return failed
 }
 
 type prunedRow struct {
@@ -101,16 +104,13 @@ func (c *ctl) prune(ctx context.Context) error {
 		return err
 	}
 	c.out.head("ROOM", "REMOVED", "USERS GONE")
-	changes, err := pruner.Presences(ctx)
+	changes, failed := pruner.Presences(ctx)
 	for _, change := range changes {
 		c.out.row(prunedRow{Room: change.Room, Removed: len(change.Removed), Users: change.UsersWent})
-	}
-	if err != nil {
-		return err
 	}
 	rooms, err := pruner.Rooms(ctx)
 	for _, room := range rooms {
 		c.out.row(prunedRow{Room: room, Deleted: true})
 	}
-	return err
+	return cmp.Or(failed, err)
 }

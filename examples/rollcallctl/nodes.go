@@ -20,14 +20,12 @@ func (n nodeRow) cells() []any {
 	return []any{quoted(n.Node), state, moment(n.LeasedAt), n.Channels}
 }
 
+// nodes prints what the shards know that answer, also beside an error.
 func (c *ctl) nodes(ctx context.Context) error {
 	nodes, err := c.reader.Nodes(ctx)
-	if err != nil {
-		return err
-	}
 	c.out.head("NODE", "STATE", "LAST LEASE", "CHANNELS")
 	for _, n := range nodes {
 		c.out.row(nodeRow{n.ID, n.Alive, n.LeasedAt, n.Channels})
 	}
-	return nil
+	return err
 }

@@ -25,11 +25,14 @@ type roomRow struct {
 
 func (r roomRow) cells() []any { return []any{quoted(r.Room), r.Presences, r.Users, r.Anonymous} }
 
+// rooms prints those of all shards that answer, also beside an error.
 func (c *ctl) rooms(ctx context.Context) error {
 	names := make(map[string]struct{})
+	var failed error
 	for room, err := range c.reader.Rooms(ctx) {
 		if err != nil {
-			return err
+			failed = err
+			break
 		}
 		names[room] = struct{}{}
 	}
@@ -43,7 +46,7 @@ func (c *ctl) rooms(ctx context.Context) error {
 			c.out.row(roomRow{room, counts[i].Presences, counts[i].Users, counts[i].Anonymous})
 		}
 	}
-	return nil
+	return failed
 }
 
 type memberRow struct {

@@ -102,11 +102,7 @@ func user(i int) string { return []string{"", "ana", "ben", "cyd"}[i%4] }
 func (f *fleet) start() *node {
 	f.t.Helper()
 	n := &node{
-		fleet: f,
-		client: f.s.NewClient(f.t, func(o *redis.UniversalOptions) {
-			o.PoolSize, o.ContextTimeoutEnabled = 8, true
-			o.DialTimeout, o.ReadTimeout, o.WriteTimeout = time.Second, time.Second, time.Second
-		}),
+		fleet: f, client: f.client(),
 		told: map[string]map[string]string{}, watched: map[string]*presence.Watcher{},
 	}
 	n.ctx, n.end = context.WithCancel(context.Background())
@@ -122,14 +118,21 @@ func (f *fleet) start() *node {
 	if n.pruner, err = prune.New(n.tracker, &prune.Options{Interval: sweep}); err != nil {
 		f.t.Fatal(err)
 	}
-	f.store = n.layer.Store()
-	if f.rooms == nil {
+	if f.store == nil {
+		f.store = n.layer.Store()
 		f.rooms = oneOfEach(f.store)
 	}
 	n.work.Go(func() { _ = n.pruner.Run(n.ctx) }) // its only error is the context's
 	n.work.Go(n.touching)
 	f.t.Cleanup(n.close)
 	return n
+}
+
+func (f *fleet) client() redis.UniversalClient {
+	return f.s.NewClient(f.t, func(o *redis.UniversalOptions) {
+		o.PoolSize, o.ContextTimeoutEnabled = 8, true
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = time.Second, time.Second, time.Second
+	})
 }
 
 // oneOfEach returns a room of each shard.

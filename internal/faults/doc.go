@@ -31,7 +31,7 @@
 //	10 a subscriber is deaf              TestFaults
 //	11 SCRIPT FLUSH                      TestFaults
 //	12 slots migrate                     internal/clusterfaults TestASlotMigrates, TestASlotStandsHalfWay, TestAClusterGrows
-//	13 masters of a cluster fail         internal/clusterfaults TestAMasterIsKilled, TestAMasterIsReplaced, TestAPartIsDown
+//	13 masters of a cluster fail         internal/clusterfaults TestAMasterIsKilled, TestAMasterIsReplaced, TestAPartIsDown, TestNodesStartWhileAPartIsDown
 //	14 a node is cut off                 TestFaults
 //	15 ... in one direction              TestFaults
 //	16 slow subscribers                  TestFaults, heartbeat TestAClientThatDoesNotRead

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -54,25 +55,22 @@ func (r *report) prune(ctx context.Context, p *prune.Pruner, f flags) error {
 	if f.age != 0 {
 		sweep = func(ctx context.Context) ([]presence.Change, error) { return p.PresencesOlderThan(ctx, f.age) }
 	}
-	changes, err := sweep(ctx)
+	changes, failed := sweep(ctx)
 	for _, c := range changes { // beside an error, too
 		r.changed(c.Room, len(c.Removed), c.UsersWent)
 	}
-	if err != nil || !f.rooms {
-		return err
+	if !f.rooms {
+		return failed
 	}
 	rooms, err := p.Rooms(ctx)
 	for _, room := range rooms {
 		r.roomDeleted(room)
 	}
-	return err
+	return cmp.Or(failed, err)
 }
 
 func (r *report) look(ctx context.Context, p *prune.Pruner, f flags) error {
-	stale, err := p.Stale(ctx, f.age)
-	if err != nil {
-		return err
-	}
+	stale, failed := p.Stale(ctx, f.age)
 	var empty []string
 	for _, s := range stale {
 		r.changed(s.Room, len(s.Channels), s.Users)
@@ -81,18 +79,15 @@ func (r *report) look(ctx context.Context, p *prune.Pruner, f flags) error {
 		}
 	}
 	if !f.rooms {
-		return nil
+		return failed
 	}
 	already, err := p.EmptyRooms(ctx)
-	if err != nil {
-		return err
-	}
 	empty = append(empty, already...)
 	slices.Sort(empty)
 	for _, room := range slices.Compact(empty) {
 		r.roomDeleted(room)
 	}
-	return nil
+	return cmp.Or(failed, err)
 }
 
 // changed prints a room. Names may hold anything, control characters of a
