@@ -24,8 +24,9 @@ const (
 	piped   = 100 // messages in a pipeline
 )
 
-// BenchmarkOperations has joins, sends and touches of 512 rooms, by 1,024 callers at
-// a time of one node, on one Redis and on clusters of one to three masters.
+// BenchmarkOperations has joins, leaves, sends and touches of 512 rooms, by 1,024
+// callers at a time of one node, who share scripts, and by one, who shares none, on one
+// Redis and on clusters of one to three masters.
 func BenchmarkOperations(b *testing.B) {
 	for _, of := range []struct {
 		name  string
@@ -39,8 +40,12 @@ func BenchmarkOperations(b *testing.B) {
 		b.Run(of.name, func(b *testing.B) {
 			s := of.start(b)
 			n := newNode(b, s)
-			b.Run("join", func(b *testing.B) { n.joins(b, s) })
-			b.Run("send", func(b *testing.B) { n.sends(b, s) })
+			b.Run("join", func(b *testing.B) { n.joins(b, s, callers) })
+			b.Run("join-alone", func(b *testing.B) { n.joins(b, s, 1) })
+			b.Run("leave", func(b *testing.B) { n.leaves(b, s, callers) })
+			b.Run("leave-alone", func(b *testing.B) { n.leaves(b, s, 1) })
+			b.Run("send", func(b *testing.B) { n.sends(b, s, callers) })
+			b.Run("send-alone", func(b *testing.B) { n.sends(b, s, 1) })
 			b.Run("touch", func(b *testing.B) { n.touches(b, s) })
 		})
 	}
@@ -73,32 +78,53 @@ func newNode(b *testing.B, s *redistest.Server) *node {
 	return n
 }
 
-// joins adds new channels, each with an info of 64 bytes and a user of its own.
-func (n *node) joins(b *testing.B, s *redistest.Server) {
-	info := make([]byte, 64)
-	var mu sync.Mutex
-	var open []*groups.Channel
-	m := run(b, s, func(ctx context.Context, i int) error {
+// joins measures how new channels come.
+func (n *node) joins(b *testing.B, s *redistest.Server, callers int) {
+	channels := n.channels(b)
+	m := run(b, s, callers, n.enter(channels))
+	m.reportMemory(b, b.N)
+	b.StopTimer()
+	parallel(b, b.N, n.leave(channels))
+}
+
+// leaves measures how they go, one room each.
+func (n *node) leaves(b *testing.B, s *redistest.Server, callers int) {
+	channels := n.channels(b)
+	parallel(b, b.N, n.enter(channels))
+	run(b, s, callers, n.leave(channels))
+}
+
+func (n *node) channels(b *testing.B) []string {
+	b.Helper()
+	names := make([]string, b.N)
+	for i := range names {
 		ch, err := n.layer.NewChannel()
 		if err != nil {
-			return err
+			b.Fatal(err)
 		}
-		mu.Lock()
-		open = append(open, ch)
-		mu.Unlock()
-		_, _, err = n.tracker.Add(ctx, n.names[i%rooms], ch.Name(), presence.Member{User: "user " + ch.Name(), Info: info})
+		names[i] = ch.Name()
+	}
+	return names
+}
+
+// enter adds a channel to a room, with an info of 64 bytes and a user of its own.
+func (n *node) enter(channels []string) func(ctx context.Context, i int) error {
+	info := make([]byte, 64)
+	return func(ctx context.Context, i int) error {
+		_, _, err := n.tracker.Add(ctx, n.names[i%rooms], channels[i], presence.Member{User: "user " + channels[i], Info: info})
 		return err
-	})
-	m.reportMemory(b, len(open))
-	b.StopTimer()
-	parallel(b, len(open), func(ctx context.Context, i int) error {
-		_, err := n.tracker.LeaveAll(ctx, open[i].Name(), presence.Left)
+	}
+}
+
+func (n *node) leave(channels []string) func(ctx context.Context, i int) error {
+	return func(ctx context.Context, i int) error {
+		_, err := n.tracker.LeaveAll(ctx, channels[i], presence.Left)
 		return err
-	})
+	}
 }
 
 // sends sends 64 bytes to a group that this node hears.
-func (n *node) sends(b *testing.B, s *redistest.Server) {
+func (n *node) sends(b *testing.B, s *redistest.Server, callers int) {
 	ch, err := n.layer.NewChannel()
 	if err != nil {
 		b.Fatal(err)
@@ -109,7 +135,7 @@ func (n *node) sends(b *testing.B, s *redistest.Server) {
 		}
 	}
 	m := groups.Message{Type: "line", Payload: make([]byte, 64)}
-	run(b, s, func(ctx context.Context, i int) error { return n.layer.GroupSend(ctx, n.names[i%rooms], m) })
+	run(b, s, callers, func(ctx context.Context, i int) error { return n.layer.GroupSend(ctx, n.names[i%rooms], m) })
 	b.StopTimer()
 	_ = ch.Close()
 }
@@ -191,30 +217,33 @@ func BenchmarkMessage(b *testing.B) {
 }
 
 // BenchmarkFanout publishes 250 bytes, as many as the event of a join has, on a
-// topic that so many connections hear.
+// topic that so many connections hear: in pipelines of 100, of which each connection is
+// sent all at once, and alone.
 func BenchmarkFanout(b *testing.B) {
 	s := redistest.ClusterOf(b, 1)
 	c := redis.NewClient(&redis.Options{Addr: s.Addrs[0]})
 	b.Cleanup(func() { _ = c.Close() })
 	data := make([]byte, 250)
 	for _, subscribers := range []int{1, 16, 64} {
-		b.Run(fmt.Sprint("subscribers=", subscribers), func(b *testing.B) {
-			topic := fmt.Sprint("topic of ", subscribers)
-			for range subscribers {
-				drain(b, c.SSubscribe(b.Context(), topic))
-			}
-			m := newMeter(b, s)
-			for range b.N / piped {
-				pipe := c.Pipeline()
-				for range piped {
-					pipe.SPublish(b.Context(), topic, data)
+		for kind, piped := range map[string]int{"piped": piped, "alone": 1} {
+			b.Run(fmt.Sprintf("subscribers=%d/%s", subscribers, kind), func(b *testing.B) {
+				topic := fmt.Sprint("topic of ", subscribers)
+				for range subscribers {
+					drain(b, c.SSubscribe(b.Context(), topic))
 				}
-				if _, err := pipe.Exec(b.Context()); err != nil {
-					b.Fatal(err)
+				m := newMeter(b, s)
+				for range b.N / piped {
+					pipe := c.Pipeline()
+					for range piped {
+						pipe.SPublish(b.Context(), topic, data)
+					}
+					if _, err := pipe.Exec(b.Context()); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-			m.report(b, b.N/piped*piped)
-		})
+				m.report(b, b.N/piped*piped)
+			})
+		}
 	}
 }
 
@@ -265,18 +294,24 @@ func drain(b *testing.B, ps *redis.PubSub) {
 	})
 }
 
-// run measures b.N calls.
-func run(b *testing.B, s *redistest.Server, f func(ctx context.Context, i int) error) meter {
+// run measures b.N calls, so many at a time.
+func run(b *testing.B, s *redistest.Server, callers int, f func(ctx context.Context, i int) error) meter {
 	b.Helper()
 	m := newMeter(b, s)
-	parallel(b, b.N, f)
+	rounds(b, b.N, callers, f)
 	m.report(b, b.N)
 	return m
 }
 
-// parallel makes n calls, 1,024 at a time. All of a round begin together, so that
-// they share as many calls of Redis however fast that is.
+// parallel makes n calls, 1,024 at a time.
 func parallel(b *testing.B, n int, f func(ctx context.Context, i int) error) {
+	b.Helper()
+	rounds(b, n, callers, f)
+}
+
+// rounds makes n calls. All of a round begin together, so that they share as many calls
+// of Redis however fast that is.
+func rounds(b *testing.B, n, callers int, f func(ctx context.Context, i int) error) {
 	b.Helper()
 	for first := 0; first < n; first += callers {
 		var work sync.WaitGroup
