@@ -66,7 +66,9 @@ func sendable(code int) bool {
 // all, with the reason Kicked, and closes their sockets if asked to. It works from
 // any node, and returns how many presences it removed, those in grace among them.
 // Where a node does not answer in 5 s, the error wraps ErrNoAnswer: what it holds
-// may stay, or go later, when it answers again. A kick may be repeated.
+// may stay, or go later, when it answers again. Where shards of a cluster are away, who
+// is in grace there stays, nodes may be out of reach, and the error has a *PartialError.
+// A kick may be repeated.
 func (t *Tracker) Kick(ctx context.Context, k Kick) (int, error) {
 	if err := k.check(); err != nil {
 		return 0, err

@@ -72,6 +72,17 @@ func startsWithout(t *testing.T, fault, mend func(*redistest.Server)) {
 	f.listed(reader, reader, away)
 	f.listed(n.tracker.Reader, n.tracker, away)
 
+	eve, err := n.join("eve", []string{f.rooms[served[0]]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.goes(eve)
+	var partial *presence.PartialError
+	kicked, err := n.tracker.Kick(t.Context(), presence.Kick{User: "eve"})
+	if kicked != 1 || !errors.As(err, &partial) || !slices.Equal(partial.Shards, away) {
+		t.Errorf("%d kicked, %v", kicked, err)
+	}
+
 	mend(s.Node(master))
 	f.serves(master)
 	end()
