@@ -364,5 +364,5 @@ func unavailable(err error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", ErrUnavailable, luascripts.Explain(err))
 }

@@ -3,6 +3,7 @@ package luascripts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -57,6 +58,9 @@ func kindOf(err error) string {
 	case !errors.As(err, &answer):
 		return "connection"
 	}
+	if forbidden(err) {
+		return "noperm"
+	}
 	word, _, _ := strings.Cut(answer.Error(), " ")
 	switch word {
 	case "FENCED", "HELD", "SCHEMA", "SHARDS", "TAKEN", "CHANGED", "NOSCRIPT":
@@ -69,4 +73,19 @@ func kindOf(err error) string {
 		}
 	}
 	return "other"
+}
+
+// forbidden tells whether the user may not do what was asked. Of a script's commands
+// Redis says so in words alone.
+func forbidden(err error) bool {
+	return redis.HasErrorPrefix(err, "NOPERM") || err != nil &&
+		(strings.Contains(err.Error(), "The user executing the script can't") || strings.Contains(err.Error(), "ACL failure in script"))
+}
+
+// Explain adds to an error of Redis what its text does not say.
+func Explain(err error) error {
+	if forbidden(err) {
+		return fmt.Errorf("its user lacks a right, which ACL LOG tells: %w", err)
+	}
+	return err
 }

@@ -98,5 +98,5 @@ func unavailable(err error) error {
 	if errors.As(err, &invalid) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", ErrUnavailable, luascripts.Explain(err))
 }

@@ -132,7 +132,7 @@ func failed(what string, err error) error {
 	case errors.Is(err, presence.ErrUnavailable):
 		return fmt.Errorf("rollcall: %s: %w", what, err)
 	}
-	return fmt.Errorf("rollcall: %s: %w: %w", what, presence.ErrUnavailable, err)
+	return fmt.Errorf("rollcall: %s: %w: %w", what, presence.ErrUnavailable, luascripts.Explain(err))
 }
 
 func checkAge(age time.Duration) error {

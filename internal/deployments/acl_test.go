@@ -1,6 +1,7 @@
 package deployments_test
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/luascripts"
 	"github.com/rollcall-go/rollcall/presence"
@@ -63,6 +65,29 @@ func TestSmallestRights(t *testing.T) {
 				t.Log(slices.Sorted(maps.Keys(used)))
 			}
 		})
+	}
+}
+
+// Who lacks a right is told so, and where to look for which.
+func TestLackOfARight(t *testing.T) {
+	s := redistest.Real(t)
+	for right, script := range map[string]bool{"+zadd": true, "+info": false} {
+		granted := slices.DeleteFunc(rules(t, "acl", "acl-single"), func(rule string) bool { return rule == right })
+		s.SetUser("rollcall", append(granted, ">secret")...)
+		client := s.NewClient(t, func(o *redis.UniversalOptions) {
+			o.Username, o.Password, o.DisableIdentity = "rollcall", "secret", true
+		})
+		layer, err := groups.New(t.Context(), client, nil)
+		if err == nil {
+			defer layer.Close(t.Context())
+			_, err = presence.New(t.Context(), layer, nil)
+		}
+		if !errors.Is(err, presence.ErrUnavailable) || !strings.Contains(err.Error(), "ACL LOG") {
+			t.Errorf("without %s: %v", right, err)
+		}
+		if script && layer.Store().Failures()["noperm"] == 0 {
+			t.Errorf("without %s: %v", right, layer.Store().Failures())
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ end
 local function held(meta_key, nodes_key)
   local meta = redis.call('HMGET', meta_key, 'leased', 'lease', 'wait', 'hold', 'held')
   if not meta[1] then
-    meta[1] = redis.call('ZREVRANGE', nodes_key, 0, 0, 'WITHSCORES')[2]
+    meta[1] = redis.call('ZRANGE', nodes_key, 0, 0, 'REV', 'WITHSCORES')[2]
     if not meta[1] then return false end
     meta[2], meta[3] = meta[2] or default_lease, meta[3] or default_wait
   end
