@@ -118,7 +118,8 @@ func (l *Layer) NodeID() string { return l.opts.NodeID }
 // Done is closed when the layer is.
 func (l *Layer) Done() <-chan struct{} { return l.done }
 
-// Store is the state in Redis that the layer's prefix stands for.
+// Store is the state in Redis that the layer's prefix stands for, for rollcall's
+// own packages.
 func (l *Layer) Store() *luascripts.Store { return l.store }
 
 // Logger is the layer's own, which writes at most one line of a kind a second.

@@ -13,8 +13,8 @@ type Listening struct {
 	once     sync.Once
 }
 
-// Listen calls l for each change of the room of that name, until the Listening
-// is closed. Changes are sure to be heard once Wait has returned.
+// Listen, for rollcall's own packages, calls l for each change of the room of that
+// name, until the Listening is closed. Changes are sure to be heard once Wait has returned.
 func (l *Layer) Listen(room string, ls Listener) (*Listening, error) {
 	if err := checkGroup(room); err != nil {
 		return nil, err

@@ -11,7 +11,8 @@ type Pulse struct {
 	sub   *bus.Subscription
 }
 
-// Pulse returns that of a shard. It is subscribed as long as the layer is open.
+// Pulse, for rollcall's own packages, returns that of a shard. It is subscribed as
+// long as the layer is open.
 func (l *Layer) Pulse(shard int) Pulse { return l.pulses[shard] }
 
 // Topic is the name of the topic, in the slot of the shard's keys.

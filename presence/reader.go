@@ -80,7 +80,7 @@ func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOp
 	return &Reader{store: store, sealer: sealer}, nil
 }
 
-// Store is the state in Redis that the Reader reads.
+// Store is the state in Redis that the Reader reads, for rollcall's own packages.
 func (r *Reader) Store() *luascripts.Store { return r.store }
 
 // Report returns the changes that prune made. A Tracker also calls its change
