@@ -126,10 +126,10 @@ func (c *counters) wrote(batch []*write, reply luascripts.Reply) {
 			switch status := reply.Results[at+i].Status; {
 			case status == luascripts.StatusUpdated && op.Action == luascripts.Update:
 				c.updates.Add(1)
-			case status == luascripts.StatusAdded && (op.Action == luascripts.Add || op.Action == luascripts.AddWithin):
-				c.joins.Add(1)
-			case status == luascripts.StatusAdded:
+			case status == luascripts.StatusAdded && (op.Action == luascripts.Keep || op.Action == luascripts.Confirm):
 				c.restored.Add(1)
+			case status == luascripts.StatusAdded:
+				c.joins.Add(1)
 			}
 		}
 		at += len(p.ops)
