@@ -109,6 +109,24 @@ var exclusives = []struct {
 		events: []string{"lobby -d,1=ann +2=ann:hi 1/1/0"},
 	}},
 	{writeRow: writeRow{
+		name:  "back from its grace on the same channel it has its place",
+		given: []ops{{exclusive(add("lobby", "1", "ann", ""))}, {grace("lobby", "1", time.Minute)}},
+		ops:   ops{exclusive(add("lobby", "1", "ann", ""))}, status: "+",
+		events: []string{"lobby -d,1=ann +1=ann 1/1/0"},
+	}},
+	{writeRow: writeRow{
+		name:  "and where it is asserted again",
+		given: []ops{{exclusive(add("lobby", "1", "ann", ""))}, {grace("lobby", "1", time.Minute)}},
+		ops:   ops{exclusive(keep("lobby", "1", joined, "ann", ""))}, status: "+",
+		events: []string{"lobby -d,1=ann +1=ann 1/1/0"},
+	}},
+	{writeRow: writeRow{
+		name:  "and as another user with the same key",
+		given: []ops{{exclusive(keyed(add("lobby", "1", "ann", ""), "desk"))}},
+		ops:   ops{exclusive(keyed(add("lobby", "1", "bob", ""), "desk"))}, status: "+",
+		events: []string{"lobby -s,1=ann#desk +1=bob#desk 1/1/0"},
+	}},
+	{writeRow: writeRow{
 		name:  "an update keeps the place",
 		given: []ops{{exclusive(add("lobby", "1", "ann", "hi"))}, {update("lobby", "1", "yo")}},
 		ops:   ops{exclusive(add("lobby", "2", "ann", ""))}, status: "+",

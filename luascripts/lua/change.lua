@@ -43,9 +43,12 @@ local function depart(channel, record, reason)
   return '-' .. reason .. told
 end
 
--- replace has a presence depart before the channel enters again.
+-- replace has a presence depart before the channel enters again, with the claim that
+-- it may have given up.
 local function replace(channel, old, record)
-  return depart(channel, old, in_grace(old) and grace_reason(old) or 's') .. enter(channel, record)
+  local told = depart(channel, old, in_grace(old) and grace_reason(old) or 's')
+  if is_exclusive(record) then claims[claim_of(record)] = channel end
+  return told .. enter(channel, record)
 end
 
 -- claim has an exclusive channel take the place of another, of which it tells.
