@@ -217,6 +217,24 @@ func TestRivalsSettle(t *testing.T) {
 	})
 }
 
+// Of two that are there, as the claims were lost, the one without a claim leaves
+// where it would come back.
+func TestARivalThatComesBackLeaves(t *testing.T) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+		w := newWorld(t, s)
+		w.rarely = true
+		w.write(exclusive(add("lobby", "1", "ann", "")))
+		w.must(w.c.Del(w.ctx, w.Exclusive(0)).Err())
+		w.write(exclusive(add("lobby", "2", "ann", "")))
+		reply := w.write(revive(exclusive(add("lobby", "1", "ann", ""))))
+		if got := statuses(reply); got != "^" {
+			t.Fatalf("it is told %q", got)
+		}
+		w.expect(reply.Events, "lobby -r,1=ann 1/1/0")
+		w.agree(w.node)
+	})
+}
+
 // Another node's channel gives way, too, and the sweep of a dead node frees a place.
 func TestExclusiveOfSeveralNodes(t *testing.T) {
 	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {

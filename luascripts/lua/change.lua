@@ -61,3 +61,8 @@ local function claim(channel, record)
   local told = depart(holder, theirs, in_grace(theirs) and grace_reason(theirs) or 'r')
   return '*' .. netstring(holder) .. sub(told, 2)
 end
+
+-- yield has an exclusive channel not be there, as another is.
+local function yield(channel, old)
+  return (old and depart(channel, old, 'r') or '') .. '^'
+end

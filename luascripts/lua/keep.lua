@@ -3,7 +3,7 @@
 -- exclusive one goes where there is a newer.
 -- data: a record
 function apply.k(channel, data, old)
-  if yields(channel, data) then return (old and depart(channel, old, 'r') or '') .. '^', true end
+  if yields(channel, data) then return yield(channel, old), true end
   local told = claim(channel, data)
   if old == data then return told .. '=' .. netstring(old) end
   if old and not in_grace(old) and names_of(old) == names_of(data) then

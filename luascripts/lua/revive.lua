@@ -3,6 +3,6 @@
 -- data: a record without joined at
 function apply.v(channel, data, old)
   local record = now_ms .. data
-  if is_exclusive(record) and rival(channel, record) then return '^', true end
+  if is_exclusive(record) and rival(channel, record) then return yield(channel, old), true end
   return apply.a(channel, data, old)
 end
