@@ -75,7 +75,10 @@ func (s *Store) judgeClaims(ctx context.Context, shard int, claims []Claim, wron
 // published.
 func (s *Store) Reclaim(ctx context.Context, shard int, c Claim) ([]RoomEvent, error) {
 	remember := s.remember.Load()
-	keys := s.roomKeys([]string{s.Rooms(shard), s.Empty(shard), s.Grace(shard), s.Exclusive(shard)}, c.Room, remember)
+	keys := []string{
+		s.Rooms(shard), s.Empty(shard), s.Grace(shard), s.Exclusive(shard),
+		s.roomIn(shard, c.Room), s.usersIn(shard, c.Room), s.seenIn(shard, c.Room),
+	}
 	args := []any{sized(c.Room), c.Identity, c.Channel, s.publish, remember}
 	raw, err := s.run(ctx, s.scripts.reclaim, keys, args).Text()
 	if err != nil {

@@ -54,10 +54,11 @@ func (k Keys) Parser() func(key string) (Key, bool) {
 // head is what all keys of a shard begin with.
 func (k Keys) head(shard int) string { return strings.TrimSuffix(k.Rooms(shard), "rooms") }
 
-// roomIn and usersIn are Room and RoomUsers for names that may be in a shard
-// where they do not belong: a script could not be given the keys of two shards.
+// roomIn, usersIn and seenIn are Room, RoomUsers and RoomSeen for names that may be in
+// a shard where they do not belong: a script could not be given the keys of two shards.
 func (k Keys) roomIn(shard int, room string) string  { return k.head(shard) + "room:" + room }
 func (k Keys) usersIn(shard int, room string) string { return k.head(shard) + "users:" + room }
+func (k Keys) seenIn(shard int, room string) string  { return k.head(shard) + "seen:" + room }
 
 // KeyPattern is that of SCAN for all keys under the prefix.
 func (k Keys) KeyPattern() string { return literal(k.prefix) + ":{*" }

@@ -288,6 +288,8 @@ var damages = []damage{
 		do: func(f *shelf) { f.do("HSET", f.Exclusive(f.Shard("den")), den+"ann", "n1!1") }},
 	{name: "claim of another user", kind: prune.ClaimStray, room: "den", channel: "n2!2",
 		do: func(f *shelf) { f.do("HSET", f.Exclusive(f.Shard("den")), den+"ann", "n2!2") }},
+	{name: "claim in another shard", kind: prune.ClaimStray, room: "den", channel: "n2!2",
+		do: func(f *shelf) { f.do("HSET", f.Exclusive((f.Shard("den")+1)%f.Shards()), den+"cleo", "n2!2") }},
 	{name: "exclusive without claim", kind: prune.Unclaimed, room: "den", channel: "n2!2",
 		do: func(f *shelf) { f.do("DEL", f.Exclusive(f.Shard("den"))) }},
 	{name: "two exclusive channels of a user", kind: prune.Unclaimed, room: "den", channel: "n2!2",

@@ -4,7 +4,7 @@
 --
 -- KEYS[1] rooms   KEYS[2] empty   KEYS[3] grace   KEYS[4] exclusive
 -- KEYS[5] the room's hash, which is also its topic   KEYS[6] its users
--- KEYS[7] if ARGV[5] is not 0, when its users were last seen
+-- KEYS[7] when its users were last seen
 -- ARGV[1] the room's name, with its length (1 byte) before it   ARGV[2] identity
 -- ARGV[3] channel   ARGV[4] PUBLISH or SPUBLISH
 -- ARGV[5] ms to remember users who went
