@@ -89,7 +89,16 @@ func TestSilenceHoldsSweeps(t *testing.T) {
 			w.must(w.renew(w.inc[0]))
 			w.silence(time.Hour)
 		}, true},
-		{"meta is lost", func(w *world) { w.must(w.c.Del(w.ctx, w.Meta(0)).Err()) }, false},
+		{"meta is lost", func(w *world) { w.must(w.c.Del(w.ctx, w.Meta(0)).Err()) }, true},
+		{"meta is lost, and a node signs again", func(w *world) {
+			w.must(w.c.Del(w.ctx, w.Meta(0)).Err())
+			w.must(w.renew(w.inc[0]))
+		}, true},
+		{"longer ago, a node signs again, and meta is lost with the hold", func(w *world) {
+			w.silence(time.Hour)
+			w.must(w.renew(w.inc[0]))
+			w.must(w.c.Del(w.ctx, w.Meta(0)).Err())
+		}, true},
 		{"longer ago, and meta is lost", func(w *world) {
 			w.leased(6 * time.Second)
 			w.must(w.c.Del(w.ctx, w.Meta(0)).Err())

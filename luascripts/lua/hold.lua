@@ -4,10 +4,11 @@
 --
 -- In meta, "leased" is when a node signed last, "lease" how long that holds,
 -- "wait" how long a hold is to last, all in ms; "hold" is until when there is
--- one, and "held" which signature was the last before it. Where meta is lost, the
--- nodes tell of the last signature, and the rest is as by default.
+-- one, and "held" which signature was the last before it. Where meta is lost, there
+-- is a hold, as one may have been lost with it: the nodes tell of the last
+-- signature, and it lasts as long as by default.
 
-local default_lease, default_wait = 10000, 12000
+local default_wait = 12000
 
 -- hold has sweeps wait for so long from now on.
 local function hold(meta_key, wait)
@@ -19,13 +20,14 @@ end
 -- could not sign for less, a third before and a tenth after, its lease.
 local function held(meta_key, nodes_key)
   local meta = redis.call('HMGET', meta_key, 'leased', 'lease', 'wait', 'hold', 'held')
-  if not meta[1] then
+  local lost = not meta[1]
+  if lost then
     meta[1] = redis.call('ZRANGE', nodes_key, 0, 0, 'REV', 'WITHSCORES')[2]
     if not meta[1] then return false end
-    meta[2], meta[3] = meta[2] or default_lease, meta[3] or default_wait
+    meta[3] = meta[3] or default_wait
   end
   local now = now_us / 1000
-  if now - meta[1] > meta[2] / 2 and meta[5] ~= meta[1] then
+  if (lost or now - meta[1] > meta[2] / 2) and meta[5] ~= meta[1] then
     redis.call('HSET', meta_key, 'held', meta[1])
     hold(meta_key, meta[3])
     return true
