@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/luascripts"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/prune"
 )
@@ -203,6 +204,37 @@ func TestWhoWasReplacedStaysAway(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who was replaced is told so when Redis comes back without its data and with a clock
+// that is behind: what the node wrote before has greater revisions.
+func TestReplacedThoughTheClockIsBehind(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		c := n.open(t)
+		n.addExclusive(t, "lobby", c, "ana")
+		joined := time.Now()
+		s.Flush()
+		s.SkewClock(-time.Hour)
+		store := n.Store()
+		other := luascripts.Registration{Node: "other", Token: "t", Lease: time.Minute, MaxAge: time.Minute}
+		inc, err := store.Register(t.Context(), 0, other, "", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		newer := luascripts.Record{JoinedAt: joined.UnixMilli() + 1, User: "ana", Exclusive: true}
+		if _, err := store.Write(t.Context(), luascripts.Batch{
+			Node: other.Node, Incarnation: inc.ID, Number: 1,
+			Ops: []luascripts.Op{{Action: luascripts.Keep, Room: "lobby", Short: "1", Stored: newer.Encode()}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		redistest.Advance(t, 10*time.Second) // in which the node renews its lease
+		n.replaced(t, "lobby", c)
+		if got := n.Stats().Presences; got != 0 {
+			t.Errorf("the node has %d presences", got)
+		}
+	})
 }
 
 // A pruned channel that gives a sign of life comes back, unless another has come.

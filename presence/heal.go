@@ -59,12 +59,13 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 		}
 		for i, result := range r.done {
 			room := byShard[shard][i]
+			h, _ := e.held(room) // since when, as the entry is locked, nothing was written
 			switch result.Status {
 			case luascripts.StatusAbsent:
-				t.evict(e, room, Revision(result.Revision)+1, TimedOut)
+				t.evict(e, room, h.revision+1, TimedOut)
 				continue
 			case luascripts.StatusYields:
-				t.replace(ctx, e, room, Revision(result.Revision)+1)
+				t.replace(ctx, e, room, h.revision+1)
 				continue
 			}
 			if e.rewrite(room, result.Record.Encode(), Revision(result.Revision)) || result.Status != luascripts.StatusAdded {
