@@ -173,7 +173,7 @@ func (h *history) checkReturned(st *step, all []heard) {
 }
 
 // checkEvictions compares what nodes were told of their channels that somebody
-// pruned. Over a bus that was cut they may not hear of it, or find out later.
+// pruned or replaced. Over a bus that was cut they may not hear of it, or find out later.
 func (h *history) checkEvictions(st *step) {
 	want := make([][]string, len(h.nodes))
 	tell := func(e presence.Eviction) string {
@@ -191,6 +191,18 @@ func (h *history) checkEvictions(st *step) {
 				}
 			}
 		}
+	}
+	tellReplaced := func(at spot) {
+		owner := h.channel(at.channel).owner
+		want[owner] = append(want[owner], tell(presence.Eviction{Channel: at.channel, Room: at.room, Reason: presence.Replaced}))
+	}
+	for at, d := range st.deeds {
+		if d.why == presence.Replaced {
+			tellReplaced(at)
+		}
+	}
+	for _, at := range st.lost {
+		tellReplaced(at)
 	}
 	for i, n := range h.nodes {
 		slices.Sort(want[i])
@@ -332,6 +344,7 @@ func (h *history) checkRedis() {
 		}
 		tell(got, what, fields)
 	}
+	claims := make(map[string]string)
 	for _, r := range h.rooms {
 		name := "room " + r.name
 		read(name, k.Room(r.name), func(field, value string) string {
@@ -340,7 +353,7 @@ func (h *history) checkRedis() {
 				return fmt.Sprint(header.Revision, header.Presences, header.Users, header.Anonymous, err)
 			}
 			record, err := luascripts.DecodeRecord(value)
-			return fmt.Sprintf("%q %q %d %v %v", record.User, record.Info, record.JoinedAt, record.Sealed, err)
+			return fmt.Sprintf("%q %q %d %v %v %v", record.User, record.Info, record.JoinedAt, record.Sealed, record.Exclusive, err)
 		})
 		read("users of "+r.name, k.RoomUsers(r.name), func(_, value string) string { return value })
 		if r.revision == 0 {
@@ -356,8 +369,11 @@ func (h *history) checkRedis() {
 		fields := map[string]string{"": fmt.Sprint(c.Revision, c.Presences, c.Users, c.Anonymous, error(nil))}
 		channels := make(map[string]int)
 		for channel, m := range r.state {
-			fields[channel] = fmt.Sprintf("%q %q %d false <nil>", m.user, m.info, m.joined.UnixMilli())
+			fields[channel] = fmt.Sprintf("%q %q %d false %v <nil>", m.user, m.info, m.joined.UnixMilli(), m.exclusive)
 			channels[m.user]++
+			if m.exclusive {
+				claims[claim(r, m)] = channel
+			}
 		}
 		tell(want, name, fields)
 		delete(channels, "")
@@ -369,6 +385,11 @@ func (h *history) checkRedis() {
 			users[u] = strconv.Itoa(n)
 		}
 		tell(want, "users of "+r.name, users)
+	}
+	tell(want, "claims", claims)
+	read("claims", k.Exclusive(0), func(_, channel string) string { return channel })
+	if len(claims) > 0 {
+		keys = append(keys, k.Exclusive(0))
 	}
 	registry, err := h.client.SMembers(h.ctx, k.Rooms(0)).Result()
 	slices.Sort(registry)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/luascripts"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -130,12 +131,15 @@ func (h *history) account(st *step, o op, res result) {
 	}
 	switch o.kind {
 	case "add":
-		is := member{o.who.User, string(o.who.Info), time.UnixMilli(res.presence.JoinedAt.UnixMilli())}
-		if there && old.user == o.who.User {
+		is := member{o.who.User, string(o.who.Info), time.UnixMilli(res.presence.JoinedAt.UnixMilli()), o.who.Exclusive}
+		if there && old.user == o.who.User && old.exclusive == o.who.Exclusive {
 			is = old
 			delete(o.c.evicted, o.r.name)
 			st.as[spot{o.r.name, o.c.name}] = d.at
 		} else {
+			if rival := h.rival(o.r, o.c, is); rival != nil {
+				h.depart(st, o.r, rival, deed{by: d.by, why: presence.Replaced, at: d.at})
+			}
 			if there {
 				d.why = presence.Switched
 			}
@@ -217,6 +221,53 @@ func (h *history) one(rt *rapid.T) {
 	h.end(st)
 }
 
+// session has a channel be the only one of its user that is exclusive. What is done
+// at the same time would come before it or after.
+func (h *history) session(rt *rapid.T) {
+	h.beginSession(rt, h.drawChannel(rt), h.drawRoom(rt), rapid.SampledFrom([]string{"ana", "ben"}).Draw(rt, "whose"))
+}
+
+func (h *history) beginSession(rt *rapid.T, c *modelChannel, r *modelRoom, user string) {
+	o := op{kind: "add", by: h.drawCaller(rt, c), c: c, r: r, who: presence.Member{User: user, Exclusive: true}}
+	st := h.begin()
+	h.act(st, []op{o})
+	for spot, d := range st.deeds {
+		if d.why == presence.Replaced && h.s.Real() {
+			h.awaitGone(spot)
+		}
+	}
+	h.end(st)
+}
+
+// overtake has an exclusive channel be pruned, and another be in its place before it
+// gives a sign of life.
+func (h *history) overtake(rt *rapid.T) {
+	c, r := h.drawChannel(rt), h.drawRoom(rt)
+	who := r.state[c.name]
+	if !who.exclusive {
+		rt.Skip("is not exclusive there")
+	}
+	h.fallSilent(c, 90*time.Minute)
+	h.pruneOlder(rapid.IntRange(0, len(h.pruners)-1).Draw(rt, "by"), time.Hour)
+	if next := h.drawChannel(rt); next != c {
+		h.beginSession(rt, next, r, who.user)
+	}
+	h.touchBy(c.owner, c)
+	h.wait(rt)
+}
+
+// awaitGone waits until the node of a channel that was replaced has heard of it.
+func (h *history) awaitGone(at spot) {
+	c := h.channel(at.channel)
+	redistest.Eventually(h.t, 10*time.Second, func() error {
+		entry, err := h.client.HGet(h.ctx, h.reader.Store().Index(0, h.node(c)), short(c)).Result()
+		if rooms, _ := luascripts.IndexEntry(entry); slices.Contains(rooms, at.room) {
+			return fmt.Errorf("the index has %s in %q, %v", c.name, rooms, err)
+		}
+		return nil
+	})
+}
+
 // burst has several nodes act at the same moment, while somebody reads and
 // somebody begins to watch.
 func (h *history) burst(rt *rapid.T) {
@@ -251,7 +302,10 @@ func (h *history) touch(rt *rapid.T) {
 		h.wait(rt)
 	}
 	c := h.drawChannel(rt)
-	by := h.drawCaller(rt, c)
+	h.touchBy(h.drawCaller(rt, c), c)
+}
+
+func (h *history) touchBy(by int, c *modelChannel) {
 	st := h.begin() // before the touch, which a real node may write at once
 	h.nodes[by].Touch(c.name)
 	// Only the node that holds a channel can touch it, and knows it while it is
@@ -280,32 +334,70 @@ func (h *history) flush(st *step, d time.Duration) {
 			continue
 		}
 		c.touched = false
-		st.seen = append(st.seen, c)
 		if h.s.Real() {
 			h.awaitFlush(st, c)
 		}
 		for _, r := range h.rooms {
 			if who, ok := c.evicted[r.name]; ok {
-				who.joined = h.joined(st, r, c)
-				h.enter(st, r, c, who, deed{by: c.owner})
+				h.comeBack(st, r, c, who)
 			}
 		}
+		if len(h.in(c)) > 0 {
+			st.seen = append(st.seen, c)
+		}
+	}
+	for _, at := range st.lost {
+		r := h.room(at.room)
+		if c := h.channel(at.channel); h.rival(r, c, c.evicted[r.name]) == nil {
+			h.rt.Fatalf("%s has not come back to %s, where nobody has its place", c.name, r.name)
+		}
+		delete(h.channel(at.channel).evicted, at.room)
 	}
 	h.end(st)
+}
+
+// comeBack has a channel that was pruned be in the room again. Of several that are
+// exclusive and come back at once, Redis says which was the first.
+func (h *history) comeBack(st *step, r *modelRoom, c *modelChannel, who member) {
+	if who.exclusive && !h.inRedis(r, c) {
+		st.lost = append(st.lost, spot{r.name, c.name})
+		return
+	}
+	if rival := h.rival(r, c, who); rival != nil {
+		h.rt.Fatalf("%s has come back to %s, where %s has its place", c.name, r.name, rival.name)
+	}
+	// A node that has not heard of the prune asserts what it has.
+	if !h.unheard[spot{r.name, c.name}] || !h.joinedAt(r, c).Equal(who.joined) {
+		who.joined = h.joined(st, r, c)
+	}
+	h.enter(st, r, c, who, deed{by: c.owner})
+}
+
+func (h *history) inRedis(r *modelRoom, c *modelChannel) bool {
+	there, err := h.client.HExists(h.ctx, h.reader.Store().Room(r.name), c.name).Result()
+	if err != nil {
+		h.rt.Fatal(err)
+	}
+	return there
 }
 
 // awaitFlush waits until a touch is written, and what it brings back.
 func (h *history) awaitFlush(st *step, c *modelChannel) {
 	store := h.reader.Store()
 	redistest.Eventually(h.t, 10*time.Second, func() error {
-		score, err := h.client.ZScore(h.ctx, store.Presences(0, h.node(c)), short(c)).Result()
-		if err != nil || int64(score) < st.from.UnixMilli() {
-			return fmt.Errorf("%s: last seen %v, %v", c.name, score, err)
-		}
-		for room := range c.evicted {
-			if ok, err := h.client.HExists(h.ctx, store.Room(room), c.name).Result(); !ok {
+		present := len(h.in(c)) > 0
+		for room, who := range c.evicted {
+			r := h.room(room)
+			back := h.inRedis(r, c)
+			taken, err := h.client.HExists(h.ctx, store.Exclusive(0), claim(r, who)).Result()
+			if !back && !(who.exclusive && taken) {
 				return fmt.Errorf("%s is not back in %s: %v", c.name, room, err)
 			}
+			present = present || back
+		}
+		score, err := h.client.ZScore(h.ctx, store.Presences(0, h.node(c)), short(c)).Result()
+		if present && (err != nil || int64(score) < st.from.UnixMilli()) {
+			return fmt.Errorf("%s: last seen %v, %v", c.name, score, err)
 		}
 		return nil
 	})
@@ -318,11 +410,15 @@ func (h *history) silence(rt *rapid.T) {
 	if c.seen.IsZero() {
 		rt.Skip("has no presence")
 	}
+	h.fallSilent(c, ago)
+}
+
+func (h *history) fallSilent(c *modelChannel, ago time.Duration) {
 	c.seen = time.UnixMilli(h.now().Add(-ago).UnixMilli())
 	key := h.reader.Store().Presences(0, h.node(c))
 	h.nodes[c.owner].Silence(c.name, ago, func() {
 		if err := h.client.Do(h.ctx, "ZADD", key, "XX", c.seen.UnixMilli(), short(c)).Err(); err != nil {
-			rt.Fatal(err)
+			h.rt.Fatal(err)
 		}
 	})
 }
@@ -331,7 +427,10 @@ func (h *history) silence(rt *rapid.T) {
 // each node.
 func (h *history) prune(rt *rapid.T) {
 	by := rapid.IntRange(0, len(h.pruners)-1).Draw(rt, "by")
-	age := rapid.SampledFrom([]time.Duration{0, 10 * time.Minute, time.Hour, 2 * time.Hour}).Draw(rt, "age")
+	h.pruneOlder(by, rapid.SampledFrom([]time.Duration{0, 10 * time.Minute, time.Hour, 2 * time.Hour}).Draw(rt, "age"))
+}
+
+func (h *history) pruneOlder(by int, age time.Duration) {
 	st := h.begin()
 	st.bulk = true
 	d := deed{by: by, why: presence.Pruned}
@@ -354,7 +453,7 @@ func (h *history) prune(rt *rapid.T) {
 		returned, err = h.pruners[by].PresencesOlderThan(h.ctx, age)
 	}
 	if err != nil {
-		rt.Fatal(err)
+		h.rt.Fatal(err)
 	}
 	st.returned = returned
 	h.end(st)

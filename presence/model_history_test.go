@@ -209,6 +209,14 @@ func (h *history) node(c *modelChannel) string { return h.nodes[c.owner].Layer.N
 
 // joined is when a presence joined, which must be within the step.
 func (h *history) joined(st *step, r *modelRoom, c *modelChannel) time.Time {
+	at := h.joinedAt(r, c)
+	if at.Before(st.from.Truncate(time.Millisecond)) || at.After(h.now()) {
+		h.rt.Fatalf("%s joined %s at %v, not since %v", c.name, r.name, at, st.from)
+	}
+	return at
+}
+
+func (h *history) joinedAt(r *modelRoom, c *modelChannel) time.Time {
 	text, err := h.client.HGet(h.ctx, h.reader.Store().Room(r.name), c.name).Result()
 	if err != nil {
 		h.rt.Fatalf("%s in %s: %v", c.name, r.name, err)
@@ -217,15 +225,20 @@ func (h *history) joined(st *step, r *modelRoom, c *modelChannel) time.Time {
 	if err != nil {
 		h.rt.Fatal(err)
 	}
-	at := time.UnixMilli(record.JoinedAt)
-	if at.Before(st.from.Truncate(time.Millisecond)) || at.After(h.now()) {
-		h.rt.Fatalf("%s joined %s at %v, not since %v", c.name, r.name, at, st.from)
-	}
-	return at
+	return time.UnixMilli(record.JoinedAt)
 }
 
 func (h *history) room(name string) *modelRoom {
 	return h.rooms[slices.IndexFunc(h.rooms, func(r *modelRoom) bool { return r.name == name })]
+}
+
+func (h *history) channel(name string) *modelChannel {
+	return h.channels[slices.IndexFunc(h.channels, func(c *modelChannel) bool { return c.name == name })]
+}
+
+// claim names the place of an exclusive member in a room, as Redis has it.
+func claim(r *modelRoom, who member) string {
+	return string([]byte{byte(len(r.name))}) + r.name + who.user
 }
 
 // heard is a call of a change handler, or what a pruner that is no node returned.

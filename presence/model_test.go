@@ -14,9 +14,12 @@ import (
 type member struct {
 	user, info string
 	joined     time.Time
+	exclusive  bool // which no presence tells
 }
 
-func memberOf(p presence.Presence) member { return member{p.User, string(p.Info), p.JoinedAt} }
+func memberOf(p presence.Presence) member {
+	return member{user: p.User, info: string(p.Info), joined: p.JoinedAt}
+}
 
 func (m member) presence(room, channel string) presence.Presence {
 	p := presence.Presence{Room: room, Channel: channel, User: m.user, JoinedAt: m.joined}
@@ -143,6 +146,17 @@ func (m *model) in(c *modelChannel) []*modelRoom {
 	return in
 }
 
+// rival returns the other channel in a room that has the place of an exclusive one.
+func (m *model) rival(r *modelRoom, c *modelChannel, who member) *modelChannel {
+	for _, other := range m.channels {
+		at, there := r.state[other.name]
+		if other != c && there && who.exclusive && at.exclusive && at.user == who.user {
+			return other
+		}
+	}
+	return nil
+}
+
 // spot is one channel in one room.
 type spot struct{ room, channel string }
 
@@ -164,6 +178,7 @@ type step struct {
 	loose bool                       // connections were lost, and calls repeated
 
 	read []presence.Snapshot // meanwhile
+	lost []spot              // places that were another's when a channel would have come back
 
 	bulk     bool // a prune
 	returned []presence.Change

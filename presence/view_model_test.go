@@ -45,6 +45,10 @@ func (h *history) commands() map[string]func(*rapid.T) {
 		c["cut"] = h.cutSubscriber
 		c["storm"] = h.storm
 		c["converge"] = h.converge
+	} else { // who does not hear of it is there until it is asserted again
+		c["session"] = h.session
+		c["another session"] = h.session
+		c["overtake"] = h.overtake
 	}
 	return c
 }
