@@ -15,9 +15,9 @@ import (
 
 // agree checks that all that Redis holds says the same: the records and the
 // header of each room, its users, the registry of rooms and of empty ones, those
-// in grace, the claims of those who are exclusive, and of each node the index and the presences: each record is in its
-// node's index or in grace, and never in both. No other key may exist, but for one
-// that will expire.
+// in grace, the claims of those who are exclusive, and of each node the index and
+// the presences: each record is in its node's index or in grace, and never in both.
+// No other key may exist, but for one that will expire.
 func (w *world) agree(nodes ...string) {
 	w.t.Helper()
 	var known []string

@@ -23,7 +23,7 @@ type Stats struct {
 	Updates       uint64            // infos that it changed
 	Leaves        map[Reason]uint64 // presences that it removed or pruned, of whichever node
 	Restored      uint64            // presences that it put back, as Redis had lost them or it was taken for dead
-	Evictions     uint64            // presences of its channels that were pruned; OnEvict was told
+	Evictions     uint64            // presences of its channels that were pruned or replaced; OnEvict was told
 	Touches       uint64            // touches written: one for a channel and flush, however often it was touched
 	Flushes       uint64            // calls that wrote touches
 	FlushErrors   uint64            // those that failed, whose touches wait for the next

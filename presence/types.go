@@ -20,7 +20,9 @@ type Member struct {
 	// it in the step that adds; the other channel leaves in the same step, with the
 	// reason Replaced, and its node calls OnEvict, which may close it. The user
 	// neither comes nor goes. One room takes one such addition of a node at a time, so
-	// give each user a room for it where there are many.
+	// give each user a room for it where there are many. A channel that is there and is
+	// added with another Exclusive changes over, as to another user. Where an addition
+	// fails, the one before may have left all the same.
 	Exclusive bool
 	// Info is the application's own, up to Options.MaxInfo bytes.
 	Info []byte

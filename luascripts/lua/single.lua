@@ -1,6 +1,7 @@
 -- single: the usual case of a room, of which a batch has one channel that enters
--- and was not there, or that leaves, neither exclusive nor in grace. It does what change and commit do for any
--- number of them, without their lists: a join takes 0.85 of what it would.
+-- and was not there, or that leaves, neither exclusive nor in grace. It does what
+-- change and commit do for any number of them, without their lists: a join takes 0.85
+-- of what it would.
 
 local function is_single(letters, data, old, keep)
   if letters == 'a' then return not old and byte(data, 1) < 8 end

@@ -18,9 +18,10 @@
 -- operation: + (it entered), ~ and the record (it changed), - and the reason and
 -- the record without info (it left, and may then enter), g (it is in grace), .
 -- (there is none), ! (the room is full), ^ (another is there in its place), = and the
--- record (all is as before); before it, * and a channel, and the reason and the record
--- without info, where that has left for it; then > or < and each user who came or went; and the line of its event, or its revision alone where nothing
--- changed, and a newline. Records and users are netstrings.
+-- record (all is as before); before it, where a channel has left for it, * and that
+-- channel, the reason and the record without info; then > or < and each user who came
+-- or went; and the line of its event, or its revision alone where nothing changed, and
+-- a newline. Channels, records and users are netstrings.
 -- Errors: FENCED when the incarnation is not the node's, or when this is not the
 -- batch that follows the node's last one.
 

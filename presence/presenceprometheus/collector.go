@@ -64,7 +64,7 @@ var simple = []metric{
 		func(s presence.Stats) uint64 { return s.Updates }),
 	counter("restored_total", "Presences that this node put back, as Redis had lost them or it was taken for dead.",
 		func(s presence.Stats) uint64 { return s.Restored }),
-	counter("evictions_total", "Presences of this node's channels that were pruned.",
+	counter("evictions_total", "Presences of this node's channels that were pruned or replaced.",
 		func(s presence.Stats) uint64 { return s.Evictions }),
 	counter("touches_total", "Touches written, one for a channel and flush.",
 		func(s presence.Stats) uint64 { return s.Touches }),
