@@ -35,6 +35,7 @@ local function release(channel, record)
 end
 
 local function commit_claims()
+  if next(claims) == nil then return end
   local taken, given = list(), list()
   for claim, channel in pairs(claims) do
     if channel then push(taken, claim, channel) else push(given, claim) end
