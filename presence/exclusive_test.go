@@ -237,6 +237,36 @@ func TestReplacedThoughTheClockIsBehind(t *testing.T) {
 	})
 }
 
+// An addition of which the reply is lost is taken back. The one before has left all
+// the same, and is told so.
+func TestAFailedAdditionHasReplaced(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		link := s.NewLink(t)
+		a := newNode(t, s, presence.Options{})
+		b := startNode(t, link.NewClient(t), nil, presence.Options{})
+		first, second := a.open(t), b.open(t)
+		a.addExclusive(t, "lobby", first, "ana")
+		b.add(t, "lobby", b.open(t), "ben") // so that it listens
+		link.Swallow(redistest.Down)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, _, err := b.Add(ctx, "lobby", second, presence.Member{User: "ana", Exclusive: true})
+		if !errors.Is(err, presence.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		a.replaced(t, "lobby", first)
+		link.Heal()
+		redistest.Eventually(t, time.Minute, func() error {
+			users, err := a.Users(t.Context(), "lobby")
+			if err != nil || !slices.Equal(users, []string{"ben"}) {
+				return fmt.Errorf("%q, %v", users, err)
+			}
+			return nil
+		})
+		b.replaced(t, "lobby")
+	})
+}
+
 // A pruned channel that gives a sign of life comes back, unless another has come.
 func TestAPrunedExclusiveChannel(t *testing.T) {
 	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
