@@ -78,7 +78,8 @@ var faults = []fault{
 		if keys := f.s.Mini().Keys(); len(keys) > 0 {
 			key := keys[f.rand.IntN(len(keys))]
 			name := strings.TrimPrefix(key, "presence:{0}:")
-			kind, _, _ := strings.Cut(name, ":")
+			kind, node, _ := strings.Cut(name, ":")
+			f.lossy[node] = f.lossy[node] || kind == "index"
 			f.damaged = f.damaged || slices.Contains(mendable, kind) || slices.Contains(mendable, name)
 			f.log("evict %q", key)
 			f.s.Mini().Del(key)

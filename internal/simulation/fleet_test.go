@@ -45,8 +45,9 @@ type fleet struct {
 	journal journal
 	wrong   int
 	truth   truth
-	skew    time.Duration // of Redis's clock
-	damaged bool          // what was evicted is to be mended
+	skew    time.Duration   // of Redis's clock
+	damaged bool            // what was evicted is to be mended
+	lossy   map[string]bool // nodes whose index was evicted: should they crash soon, nothing tells what they held
 }
 
 // node is one process, until it crashes or is shut down.
@@ -66,7 +67,7 @@ type node struct {
 }
 
 func newFleet(t *testing.T, s *redistest.Server, seed uint64) *fleet {
-	f := &fleet{t: t, s: s, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), began: time.Now()}
+	f := &fleet{t: t, s: s, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), began: time.Now(), lossy: make(map[string]bool)}
 	f.skew = f.upTo(2*time.Hour) - time.Hour // all nodes' clocks are wrong by so much
 	f.s.SkewClock(f.skew)
 	f.truth.f = f
@@ -129,6 +130,7 @@ func (f *fleet) insist(what string, do func(ctx context.Context) error) {
 func (n *node) crash() {
 	n.link.Cut()
 	n.fleet.truth.crashed(n)
+	n.fleet.damaged = n.fleet.damaged || n.fleet.lossy[n.layer.NodeID()]
 	n.end(0)
 }
 
