@@ -23,7 +23,7 @@ var fromRedis = map[string][]string{
 	"luascripts/sweep.go":   {"before.UnixMilli()"},
 	"presence/info.go":      {"time.UnixMilli(rec.JoinedAt)"},
 	"presence/last_seen.go": {"time.UnixMilli(int64(ms))"},
-	"presence/reader.go":    {"time.UnixMilli(int64(ms))"},
+	"presence/presences.go": {"time.UnixMilli(int64(ms))"},
 	// What a person reads.
 	"presence/outage.go":   {"o.since.Format(time.RFC3339)", "h.Since.Format(time.RFC3339)"},
 	"prune/check_nodes.go": {"row.LeasedAt.UTC()", `row.LeasedAt.UTC().Format("2006-01-02 15:04:05")`},
