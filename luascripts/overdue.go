@@ -17,7 +17,7 @@ func (s *Store) Overdue(ctx context.Context, shard int, nodes []string, limit ti
 		return nil, err
 	}
 	pipe := s.client.TxPipeline()
-	meta := pipe.HMGet(ctx, s.Meta(shard), "leased", "lease", "hold", "held")
+	holds := s.askHolds(ctx, pipe, shard)
 	signed := make([]*redis.FloatCmd, len(nodes))
 	leases := make([]*redis.StringCmd, len(nodes))
 	for i, node := range nodes {
@@ -27,26 +27,62 @@ func (s *Store) Overdue(ctx context.Context, shard int, nodes []string, limit ti
 	if err := exec(ctx, pipe); err != nil {
 		return nil, err
 	}
-	m := append(meta.Val(), nil, nil, nil, nil)
-	leased, held := milliseconds(m[0]), milliseconds(m[3])
-	if leased > 0 && leased != held && now.Sub(time.UnixMilli(leased.Milliseconds())) > milliseconds(m[1])*2/3 {
+	if !holds.over(now, limit) {
 		return nil, nil
 	}
-	swept := time.UnixMilli(milliseconds(m[2]).Milliseconds()) // since when nothing holds sweeps
 	var overdue []NodeRow
 	for i, node := range nodes {
 		if signed[i].Err() != nil {
 			continue
 		}
 		row := NodeRow{Node: node, LeasedAt: time.UnixMilli(int64(signed[i].Val())), Lease: adoptedLease}
-		for _, lease := range []any{m[1], leases[i].Val()} { // its own, if there is its row
+		for _, lease := range []any{holds.field(1), leases[i].Val()} { // its own, if there is its row
 			if lease := milliseconds(lease); lease > 0 {
 				row.Lease = lease
 			}
 		}
-		if row.Lapsed(now.Add(-limit)) && now.Sub(swept) > limit {
+		if row.Lapsed(now.Add(-limit)) {
 			overdue = append(overdue, row)
 		}
 	}
 	return overdue, nil
+}
+
+// OverdueSince returns the time before which graces must have ended for sweeps to
+// have removed by now who was in them, with the limit of Overdue; the zero time
+// where a hold may have kept the sweeps from it.
+func (s *Store) OverdueSince(ctx context.Context, shard int, limit time.Duration) (time.Time, error) {
+	now, err := s.Now(ctx, shard)
+	if err != nil {
+		return time.Time{}, err
+	}
+	pipe := s.client.TxPipeline()
+	holds := s.askHolds(ctx, pipe, shard)
+	if err := exec(ctx, pipe); err != nil || !holds.over(now, limit) {
+		return time.Time{}, err
+	}
+	return now.Add(-limit), nil
+}
+
+// holds is what a shard's meta says of holds, asked for in a pipeline.
+type holds struct{ *redis.SliceCmd }
+
+func (s *Store) askHolds(ctx context.Context, pipe redis.Pipeliner, shard int) holds {
+	return holds{pipe.HMGet(ctx, s.Meta(shard), "leased", "lease", "hold", "held")}
+}
+
+func (h holds) field(i int) any {
+	if i < len(h.Val()) {
+		return h.Val()[i]
+	}
+	return nil // it is no hash
+}
+
+// over tells whether nothing has held sweeps for longer than a limit, nor is about to.
+func (h holds) over(now time.Time, limit time.Duration) bool {
+	leased, held := milliseconds(h.field(0)), milliseconds(h.field(3))
+	if leased > 0 && leased != held && now.Sub(time.UnixMilli(leased.Milliseconds())) > milliseconds(h.field(1))*2/3 {
+		return false
+	}
+	return now.Sub(time.UnixMilli(milliseconds(h.field(2)).Milliseconds())) > limit
 }

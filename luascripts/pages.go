@@ -51,6 +51,24 @@ func (s *Store) AllEmptyRooms(ctx context.Context, shard int, before time.Time) 
 	}
 }
 
+// AllDue iterates over the presences whose grace ends before a time. Unlike Due it
+// goes on to the next page.
+func (s *Store) AllDue(ctx context.Context, shard int, before time.Time) iter.Seq2[Graced, error] {
+	return func(yield func(Graced, error) bool) {
+		for members, err := range s.pages(ctx, s.Grace(shard), before) {
+			if err != nil {
+				yield(Graced{}, err)
+				return
+			}
+			for _, graced := range gracedOf(members) {
+				if !yield(graced, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // pages reads a sorted set whose scores are times, up to one of them, in steps.
 //
 // A page begins at the last score of the one before, less its members that were

@@ -3,6 +3,7 @@ package luascripts
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -31,12 +32,13 @@ func (p Place) graceMember() string {
 // Standing is what a shard holds of a Place, all of one moment.
 type Standing struct {
 	Place
-	Record string // as stored, empty if there is none
-	Entry  string // of the channel in the index, empty if there is none
-	Seen   bool   // the channel is among the node's presences
-	Graced bool   // there is a deadline
-	Listed bool   // the node is among the nodes
-	Known  bool   // there is a key of the node
+	Record string    // as stored, empty if there is none
+	Entry  string    // of the channel in the index, empty if there is none
+	Seen   bool      // the channel is among the node's presences
+	Graced bool      // there is a deadline
+	EndsAt time.Time // that deadline
+	Listed bool      // the node is among the nodes
+	Known  bool      // there is a key of the node
 }
 
 // Indexed tells whether the index has the room for the channel.
@@ -110,7 +112,9 @@ func (s *Store) Look(ctx context.Context, shard int, places []Place) ([]Standing
 		if records[i] != nil {
 			standings[i].Record = records[i].Val()
 		}
-		standings[i].Graced = has(deadlines, i)
+		if standings[i].Graced = has(deadlines, i); standings[i].Graced {
+			standings[i].EndsAt = time.UnixMilli(int64(deadlines.Val()[i]))
+		}
 	}
 	return standings, nil
 }

@@ -13,8 +13,8 @@ import (
 // CheckerOptions of a Checker. The zero value of each field is its default.
 type CheckerOptions struct {
 	// Overdue is for how long after its lease has lapsed a node may still be
-	// there: the sweeps of a fleet take it within that. Defaults to 15 s, three
-	// sweeps.
+	// there, or a presence after its grace has ended: the sweeps of a fleet take
+	// them within that. Defaults to 15 s, three sweeps.
 	Overdue time.Duration
 }
 
@@ -78,7 +78,7 @@ func (c *Checker) Check(ctx context.Context) iter.Seq2[Problem, error] {
 // It removes nobody of a node that may live: what is not indexed is indexed, a
 // node that is not listed is, with a new lease, and the sweeps do the rest. It
 // removes what a node held whose lease has lapsed long ago, with
-// presence.NodeLost. Where the counts of a room change, that is an event with a
+// presence.NodeLost, and whose grace has ended long ago, as a sweep does. Where the counts of a room change, that is an event with a
 // new revision; the change handler of a Tracker hears of it, and views follow. It
 // leaves unknown keys alone.
 func (c *Checker) Repair(ctx context.Context) iter.Seq2[Problem, error] {

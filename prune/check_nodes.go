@@ -2,6 +2,7 @@ package prune
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/rollcall-go/rollcall/luascripts"
 )
@@ -24,7 +25,7 @@ func (w *walk) nodes(shard int) error {
 			return err
 		}
 		for _, row := range overdue {
-			what := fmt.Sprintf("its lease of %v is from %v", row.Lease, row.LeasedAt.UTC().Format("2006-01-02 15:04:05"))
+			what := fmt.Sprintf("its lease of %v is from %v", row.Lease, row.LeasedAt.UTC().Format(time.DateTime))
 			if err := w.found(Problem{Kind: NodeOverdue, Shard: shard, Node: row.Node, What: what}); err != nil {
 				return err
 			}

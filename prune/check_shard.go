@@ -3,6 +3,7 @@ package prune
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -110,8 +111,12 @@ func (w *walk) unfounded(shard int, names []string) error {
 	return nil
 }
 
-// graces looks for deadlines of nobody.
+// graces looks for deadlines of nobody, and for those that have passed long ago.
 func (w *walk) graces(shard int) error {
+	since, err := w.store.OverdueSince(w.ctx, shard, w.opts.Overdue)
+	if err != nil {
+		return err
+	}
 	return w.scan(func(cursor uint64) ([]string, uint64, error) {
 		return w.scanSorted(w.store.Grace(shard), cursor)
 	}, func(members []string) error {
@@ -131,8 +136,11 @@ func (w *walk) graces(shard int) error {
 			}
 		}
 		return w.look(shard, places, func(st luascripts.Standing) error {
-			if st.Graced && !luascripts.InGrace(st.Record) {
+			switch {
+			case st.Graced && !luascripts.InGrace(st.Record):
 				return w.found(place(GraceStray, shard, st, ""))
+			case st.Graced && st.EndsAt.Before(since):
+				return w.found(place(GraceOverdue, shard, st, "it ended at "+st.EndsAt.UTC().Format(time.DateTime)))
 			}
 			return nil
 		})

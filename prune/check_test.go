@@ -164,6 +164,12 @@ func (f *shelf) repair() []prune.Problem {
 	return all
 }
 
+// graceEnded has the grace in the lobby have ended a while ago.
+func (f *shelf) graceEnded(ago time.Duration) {
+	f.t.Helper()
+	f.do("ZADD", f.Grace(f.Shard("lobby")), "XX", f.now().Add(-ago).UnixMilli(), lobby+"n1!5")
+}
+
 // damage is what can be broken, what the checker calls it, and where.
 type damage struct {
 	name                string
@@ -274,6 +280,8 @@ var damages = []damage{
 		do: func(f *shelf) { f.do("ZADD", f.Grace(f.Shard("lobby")), 1, lobby+"n1!1") }},
 	{name: "grace of nobody", kind: prune.GraceStray, room: "lobby", node: "n1", channel: "n1!9",
 		do: func(f *shelf) { f.do("ZADD", f.Grace(f.Shard("lobby")), 1, lobby+"n1!9") }},
+	{name: "grace that ended long ago", kind: prune.GraceOverdue, room: "lobby", node: "n1", channel: "n1!5", users: "ann bob",
+		do: func(f *shelf) { f.graceEnded(16 * time.Second) }},
 	{name: "grace with index", kind: prune.GraceIndexed, room: "lobby", node: "n1", channel: "n1!5",
 		do: func(f *shelf) {
 			f.do("HSET", f.Index(f.Shard("lobby"), "n1"), "5", lobby)
@@ -336,6 +344,40 @@ func TestEachDamageIsFoundOnceAndMended(t *testing.T) {
 				}
 				d.do(f)
 				d.try(f)
+			})
+		}
+	})
+}
+
+// What sweeps cannot have removed yet is no problem.
+func TestNothingIsOverdueThatAHoldKeeps(t *testing.T) {
+	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+		f := newShelf(t, s, 4)
+		for _, tt := range []struct {
+			name    string
+			ended   time.Duration // ago
+			fields  map[string]time.Duration
+			overdue bool
+		}{
+			{"within what a sweep has", 14 * time.Second, nil, false},
+			{"longer ago", 16 * time.Second, nil, true},
+			{"a hold ended since", time.Hour, map[string]time.Duration{"hold": 14 * time.Second}, false},
+			{"a hold ended longer ago", time.Hour, map[string]time.Duration{"hold": 16 * time.Second}, true},
+			{"a hold lasts", time.Hour, map[string]time.Duration{"hold": -time.Second}, false},
+			{"no node signs", time.Hour, map[string]time.Duration{"leased": 50 * time.Second}, false},
+			{"a hold was for that", time.Hour, map[string]time.Duration{"leased": 50 * time.Second, "held": 50 * time.Second}, true},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				f.t = t
+				f.fill()
+				f.graceEnded(tt.ended)
+				now := f.now()
+				for field, ago := range tt.fields {
+					f.do("HSET", f.Meta(f.Shard("lobby")), field, now.Add(-ago).UnixMilli())
+				}
+				if got := f.check(); len(got) > 1 || (len(got) == 1 && got[0].Kind == prune.GraceOverdue) != tt.overdue {
+					t.Errorf("found %v", got)
+				}
 			})
 		}
 	})

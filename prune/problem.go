@@ -36,6 +36,7 @@ const (
 	GraceUnreadable Kind = "grace unreadable"
 	GraceUnlisted   Kind = "grace without end" // its record is in grace, and has no deadline
 	GraceStray      Kind = "grace without record"
+	GraceOverdue    Kind = "grace overdue"    // it has ended long ago, and nobody has removed who was in it
 	GraceIndexed    Kind = "grace with index" // it has left its node, which has it still
 	ClaimUnreadable Kind = "claim unreadable"
 	ClaimStray      Kind = "claim without record"    // of who is in a room as the only channel of an identity

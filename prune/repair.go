@@ -52,6 +52,10 @@ func (w *walk) right(p *Problem) error {
 	case IndexUnreadable, IndexStray, NotIndexed, NotSeen, SeenStray, GraceUnlisted, GraceStray, GraceIndexed, NodeUnknown:
 		place, _ := luascripts.PlaceOf(p.Room, p.Channel)
 		return s.Amend(ctx, p.Shard, place)
+	case GraceOverdue:
+		events, err := s.Ungrace(ctx, p.Shard, []luascripts.Graced{{Room: p.Room, Channel: p.Channel}}, 0)
+		w.target.Report(events)
+		return err
 	case ClaimUnreadable:
 		return s.Client().HDel(ctx, p.Key, p.Member).Err()
 	case ClaimStray, Unclaimed:

@@ -19,8 +19,9 @@ type StaleRoom struct {
 }
 
 // Stale returns what a sweep would remove, by room, and changes nothing: what
-// Presences would where age is 0, else what PresencesOlderThan would. It reads
-// in many steps, so that what happens meanwhile may show in part. Where shards are
+// Presences would where age is 0, else what PresencesOlderThan would, or will once
+// no outage makes them wait. It reads in many steps, so that what happens meanwhile
+// may show in part. Where shards are
 // away, it returns what it would of the others, with a *presence.PartialError.
 func (p *Pruner) Stale(ctx context.Context, age time.Duration) ([]StaleRoom, error) {
 	if age != 0 {
@@ -28,15 +29,14 @@ func (p *Pruner) Stale(ctx context.Context, age time.Duration) ([]StaleRoom, err
 			return nil, err
 		}
 	}
-	channels := make(map[string][]string)
-	away, err := p.eachShard(ctx, func(shard int) error { return p.staleChannels(ctx, shard, age, channels) })
+	going := make(leavers)
+	away, err := p.eachShard(ctx, func(shard int) error { return p.leaving(ctx, shard, age, going) })
 	if err != nil {
 		return nil, failed("stale presences", err)
 	}
 	var stale []StaleRoom
-	for _, room := range slices.Sorted(maps.Keys(channels)) {
-		slices.Sort(channels[room])
-		r, err := p.staleRoom(ctx, room, slices.Compact(channels[room]))
+	for _, room := range slices.Sorted(maps.Keys(going)) {
+		r, err := p.staleRoom(ctx, room, going[room])
 		if err != nil {
 			away[p.store.Shard(room)] = fmt.Errorf("room %q: %w", room, err)
 			continue
@@ -65,38 +65,58 @@ func (p *Pruner) eachShard(ctx context.Context, f func(shard int) error) (luascr
 	return away, nil
 }
 
-// staleChannels adds the stale channels of a shard to those of each room.
-func (p *Pruner) staleChannels(ctx context.Context, shard int, age time.Duration, rooms map[string][]string) error {
+// leavers are the channels that would leave each room, and whether as one in grace.
+type leavers map[string]map[string]bool
+
+func (l leavers) add(room, channel string, graced bool) {
+	if l[room] == nil {
+		l[room] = make(map[string]bool)
+	}
+	l[room][channel] = graced
+}
+
+// leaving adds whom a sweep would find in a shard.
+func (p *Pruner) leaving(ctx context.Context, shard int, age time.Duration, going leavers) error {
 	rows, now, err := p.store.NodeRows(ctx, shard)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		for s, err := range p.store.AllStale(ctx, shard, row.Node, now.Add(-maxAge(age, row))) {
+		channels := p.store.AllIndexed(ctx, shard, row.Node)
+		if !row.Lapsed(now) {
+			channels = p.store.AllStale(ctx, shard, row.Node, now.Add(-maxAge(age, row)))
+		}
+		for s, err := range channels {
 			if err != nil {
 				return err
 			}
 			for _, room := range s.Rooms {
-				rooms[room] = append(rooms[room], row.Node+"!"+s.Short)
+				going.add(room, row.Node+"!"+s.Short, false)
 			}
 		}
+	}
+	for g, err := range p.store.AllDue(ctx, shard, now.Add(time.Millisecond)) { // up to now
+		if err != nil {
+			return err
+		}
+		going.add(g.Room, g.Channel, true)
 	}
 	return nil
 }
 
-// staleRoom tells what is left of a room without the given channels.
-func (p *Pruner) staleRoom(ctx context.Context, room string, channels []string) (StaleRoom, error) {
+// staleRoom tells what is left of a room without those who leave.
+func (p *Pruner) staleRoom(ctx context.Context, room string, leaving map[string]bool) (StaleRoom, error) {
 	r, client := StaleRoom{Room: room}, p.store.Client()
 	going := make(map[string]int) // channels of each user
-	for chunk := range slices.Chunk(channels, luascripts.MaxSweep) {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(leaving)), luascripts.MaxSweep) {
 		records, err := client.HMGet(ctx, p.store.Room(room), chunk...).Result()
 		if err != nil {
 			return r, err
 		}
 		for i, channel := range chunk {
 			text, ok := records[i].(string)
-			if !ok {
-				continue // it has left
+			if !ok || luascripts.InGrace(text) != leaving[channel] {
+				continue // it has left, or is back
 			}
 			record, err := luascripts.DecodeRecord(text)
 			if err != nil {

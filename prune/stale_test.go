@@ -38,6 +38,54 @@ func ageAll(t *testing.T, n *node, channels []*groups.Channel, ago time.Duration
 	}
 }
 
+// leave has a channel leave with a grace that ended a while ago, or ends in so long.
+func (n *node) leave(t *testing.T, room string, c *groups.Channel, ends time.Duration) {
+	t.Helper()
+	if _, err := n.LeaveAllAfter(t.Context(), c.Name(), presence.Left, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	n.deadline(t, room, c, ends)
+}
+
+// deadline says when the grace of a channel ends, whether it is in one or not.
+func (n *node) deadline(t *testing.T, room string, c *groups.Channel, in time.Duration) {
+	t.Helper()
+	store, shard := n.Store(), n.Store().Shard(room)
+	now, err := store.Now(t.Context(), shard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := redis.Z{Score: float64(now.Add(in).UnixMilli()), Member: string([]byte{byte(len(room))}) + room + c.Name()}
+	if err := store.Client().ZAdd(t.Context(), store.Grace(shard), ends).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// haunt has a node enter a room, and its lease lapse.
+func haunt(t *testing.T, store *luascripts.Store, room, node, user string) {
+	t.Helper()
+	shard := store.Shard(room)
+	r := luascripts.Registration{Node: node, Token: node, Lease: time.Minute, MaxAge: time.Hour}
+	inc, err := store.Register(t.Context(), shard, r, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = store.Write(t.Context(), luascripts.Batch{Shard: shard, Node: node, Incarnation: inc.ID, Number: 1, Ops: []luascripts.Op{
+		{Action: luascripts.Add, Room: room, Short: "1", Record: luascripts.Record{User: user}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := store.Now(t.Context(), shard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lapsed := redis.Z{Score: float64(now.Add(-61 * time.Second).UnixMilli()), Member: node}
+	if err := store.Client().ZAdd(t.Context(), store.Nodes(shard), lapsed).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
 	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		// A node corrects what is merely written when it next flushes, which is far off.
@@ -62,6 +110,12 @@ func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		age(t, short, both, 3*time.Hour)
+		for i := range luascripts.MaxSweep + 50 {
+			short.leave(t, "wing", short.add(t, "wing", fmt.Sprint("guest", i%60)), -time.Duration(i/60+1)*time.Minute)
+		}
+		short.leave(t, "wing", short.add(t, "wing", "guest3"), time.Minute) // stays, too
+		short.deadline(t, "wing", short.add(t, "wing", "guest3"), -time.Minute) // and who is there
+		haunt(t, short.Store(), "wing", "ghost", "gus")
 
 		stale, err := short.pruner.Stale(t.Context(), 0)
 		if err != nil {
@@ -90,7 +144,7 @@ func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
 			slices.Sort(r.Users)
 			did[c.Room] = r
 		}
-		if rooms := slices.Sorted(maps.Keys(did)); fmt.Sprint(rooms) != "[crowd hall mixed]" || len(stale) != len(rooms) {
+		if rooms := slices.Sorted(maps.Keys(did)); fmt.Sprint(rooms) != "[crowd hall mixed wing]" || len(stale) != len(rooms) {
 			t.Fatalf("rooms %v, told of %d", rooms, len(stale))
 		}
 		for _, told := range stale {

@@ -18,15 +18,17 @@ import (
 var fromRedis = map[string][]string{
 	"luascripts/grace.go":   {"now.UnixMilli()"},
 	"luascripts/node.go":    {"time.UnixMilli(ms)", "time.UnixMilli(int64(z.Score))"},
-	"luascripts/overdue.go": {"time.UnixMilli(leased.Milliseconds())", "time.UnixMilli(milliseconds(m[2]).Milliseconds())", "time.UnixMilli(int64(signed[i].Val()))"},
+	"luascripts/overdue.go": {"time.UnixMilli(leased.Milliseconds())", "time.UnixMilli(milliseconds(h.field(2)).Milliseconds())", "time.UnixMilli(int64(signed[i].Val()))"},
 	"luascripts/pages.go":   {"before.UnixMilli()"},
+	"luascripts/place.go":   {"time.UnixMilli(int64(deadlines.Val()[i]))"},
 	"luascripts/sweep.go":   {"before.UnixMilli()"},
 	"presence/info.go":      {"time.UnixMilli(rec.JoinedAt)"},
 	"presence/last_seen.go": {"time.UnixMilli(int64(ms))"},
 	"presence/presences.go": {"time.UnixMilli(int64(ms))"},
 	// What a person reads.
 	"presence/outage.go":   {"o.since.Format(time.RFC3339)", "h.Since.Format(time.RFC3339)"},
-	"prune/check_nodes.go": {"row.LeasedAt.UTC()", `row.LeasedAt.UTC().Format("2006-01-02 15:04:05")`},
+	"prune/check_shard.go": {"st.EndsAt.UTC()", "st.EndsAt.UTC().Format(time.DateTime)"},
+	"prune/check_nodes.go": {"row.LeasedAt.UTC()", "row.LeasedAt.UTC().Format(time.DateTime)"},
 }
 
 // Row 17: a node's wall clock may be wrong, or be set while it runs. Go's times
