@@ -113,7 +113,7 @@ func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
 		for i := range luascripts.MaxSweep + 50 {
 			short.leave(t, "wing", short.add(t, "wing", fmt.Sprint("guest", i%60)), -time.Duration(i/60+1)*time.Minute)
 		}
-		short.leave(t, "wing", short.add(t, "wing", "guest3"), time.Minute) // stays, too
+		short.leave(t, "wing", short.add(t, "wing", "guest3"), time.Minute)     // stays, too
 		short.deadline(t, "wing", short.add(t, "wing", "guest3"), -time.Minute) // and who is there
 		haunt(t, short.Store(), "wing", "ghost", "gus")
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -40,6 +41,19 @@ func TestAPartOfAClusterIsDown(t *testing.T) {
 		if n := strings.Count(stdout.String(), want.text); n != want.times || status != failed || !strings.Contains(stderr.String(), " are away") {
 			t.Errorf("%s: status %d, %d times %q, want %d in\n%s\n%s", command, status, n, want.text, want.times, &stdout, &stderr)
 		}
+	}
+	everyRoom := make([]string, 50)
+	for i := range everyRoom {
+		everyRoom[i] = fmt.Sprint("room ", i)
+	}
+	var listed bytes.Buffer
+	c := &ctl{reader: f.Reader, out: newPrinter(&listed, false)}
+	err := c.counts(t.Context(), everyRoom) // which were listed while all was well
+	if n := strings.Count(listed.String(), `"room `); c.out.flush() != nil || n != 0 {
+		t.Errorf("%d before it is shown", n)
+	}
+	if n := strings.Count(listed.String(), `"room `); n != served || !errors.Is(err, presence.ErrUnavailable) {
+		t.Errorf("%d of %d rooms, %v in\n%s", n, served, err, &listed)
 	}
 	s.Node(down).Start()
 	redistest.Eventually(t, 30*time.Second, func() error { // so that the node can leave

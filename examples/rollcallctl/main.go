@@ -10,8 +10,8 @@
 //
 // It prints tables, in which names are quoted, or with -json a JSON object on each
 // line. The exit status is 0 if all is well, 1 if something failed or a problem is
-// left, with the reason and the address on standard error, and 2 if it was called
-// wrongly. While shards of a cluster are away it prints what the others have, and
+// left, or there is no such room, with the reason and the address on standard error,
+// and 2 if it was called wrongly. While shards of a cluster are away it prints what the others have, and
 // exits with 1.
 //
 // All but watch is read by a process that is no node. Watch joins the fleet as a
@@ -21,8 +21,10 @@
 //
 // They go before the command.
 //
-//	-redis    redis://, rediss:// or unix:// URL of one Redis, host:port of one,
-//	          or the addresses of a cluster with commas between. Defaults to the
+//	-redis    redis://, rediss:// (TLS) or unix:// URL, as in
+//	          redis://user:password@host:port, or host:port alone. Of a cluster one
+//	          address will do; more go after commas, so that one may be down:
+//	          redis://user:password@host:port,host:port,host:port. Defaults to the
 //	          environment's REDIS_URL, which keeps a password out of the list of
 //	          processes, and then to redis://127.0.0.1:6379.
 //	-prefix   that of the fleet's keys. Defaults to "presence".
@@ -78,6 +80,16 @@ type ctl struct {
 	out    *printer
 }
 
+// unset is a timeout that depends on the command.
+const unset time.Duration = -1
+
+func (c *ctl) setTimeout(text string) (err error) {
+	if c.timeout, err = time.ParseDuration(text); err == nil && c.timeout < 0 {
+		err = errors.New("negative")
+	}
+	return err
+}
+
 // command is one of the commands: whether it takes a room, and what it does.
 type command struct {
 	ofRoom bool
@@ -103,17 +115,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return badUsage // parse has said why
 	}
-	client, address, err := redisarg.Connect(c.redis)
-	if err != nil {
-		fmt.Fprintln(stderr, "rollcallctl:", err)
-		return badUsage
-	}
-	defer client.Close()
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 	}
+	client, address, err := redisarg.Connect(ctx, c.redis)
+	if err != nil {
+		fmt.Fprintln(stderr, "rollcallctl:", err)
+		return badUsage
+	}
+	defer client.Close()
 	c.client = client
 	c.reader, err = presence.NewReader(ctx, client, &presence.ReaderOptions{Prefix: c.prefix})
 	if err == nil {
@@ -136,7 +148,8 @@ func parse(args []string, stdout, stderr io.Writer) (*ctl, command, error) {
 	redisarg.Flag(set, &c.redis)
 	set.StringVar(&c.prefix, "prefix", groups.DefaultPrefix, "of the fleet's `keys`")
 	json := set.Bool("json", false, "print JSON lines")
-	set.DurationVar(&c.timeout, "timeout", -1, "give up after this `time`; 0: never (default 1m, and never for watch)")
+	c.timeout = unset
+	set.Func("timeout", "give up after this `time`; 0: never (default 1m, and never for watch)", c.setTimeout)
 	set.Usage = func() {
 		fmt.Fprintln(stderr, "usage: rollcallctl [flags] rooms | members ROOM | watch ROOM | nodes | check | repair | prune")
 		set.PrintDefaults()
@@ -164,7 +177,7 @@ func parse(args []string, stdout, stderr io.Writer) (*ctl, command, error) {
 		fmt.Fprintln(stderr, "rollcallctl:", err)
 		set.Usage()
 	}
-	if c.timeout < 0 {
+	if c.timeout == unset {
 		c.timeout = time.Minute
 		if set.Arg(0) == "watch" {
 			c.timeout = 0

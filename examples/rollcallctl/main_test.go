@@ -124,8 +124,10 @@ func TestRoomsMembersAndNodes(t *testing.T) {
 				t.Errorf("member %+v", m)
 			}
 		}
-		if none := f.call(done, "-json", "members", "elsewhere"); none != "" {
-			t.Errorf("members of no room: %q", none)
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), []string{"-redis", f.redis, "members", "lobyb"}, &stdout, &stderr)
+		if status != failed || stdout.Len() > 0 || !strings.Contains(stderr.String(), `there is no room "lobyb"`) {
+			t.Errorf("members of no room: status %d, %q, %q", status, &stdout, &stderr)
 		}
 
 		if _, err := f.LeaveAllAfter(t.Context(), ann, presence.Disconnected, time.Minute); err != nil {
@@ -269,6 +271,7 @@ func TestBadUsage(t *testing.T) {
 		"flag at the end": {"rooms", "-json"},
 		"unknown flag":    {"-yaml", "rooms"},
 		"prefix":          {"-prefix", "a{b", "rooms"},
+		"timeout":         {"-timeout", "-1s", "rooms"},
 		"password":        {"-redis", "redis://:s3cret@localhost:6379/s3cret", "rooms"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -280,7 +283,7 @@ func TestBadUsage(t *testing.T) {
 		})
 	}
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"-help"}, &stdout, &stderr); status != done || !strings.Contains(stderr.String(), "members ROOM") {
+	if status := run(t.Context(), []string{"-help"}, &stdout, &stderr); status != done || !strings.Contains(stderr.String(), "members ROOM") || strings.Contains(stderr.String(), "-1ns") {
 		t.Errorf("help: %d %q", status, &stderr)
 	}
 }

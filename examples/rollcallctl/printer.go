@@ -5,19 +5,21 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 )
 
 // printer prints rows, as a table for people or as JSON lines.
 type printer struct {
-	table *tabwriter.Writer
-	json  *json.Encoder // nil: a table
-	err   error         // the first
+	out    io.Writer
+	lines  [][]string    // of a table, since the last flush
+	widths []int         // of its columns so far, also of lines that were flushed
+	json   *json.Encoder // nil: a table
+	err    error         // the first
 }
 
 func newPrinter(out io.Writer, asJSON bool) *printer {
-	p := &printer{table: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	p := &printer{out: out}
 	if asJSON {
 		p.json = json.NewEncoder(out)
 	}
@@ -45,8 +47,7 @@ func (p *printer) row(r row) {
 // line prints a sentence for people.
 func (p *printer) line(format string, args ...any) {
 	if p.json == nil {
-		_, err := fmt.Fprintf(p.table, format+"\n", args...)
-		p.note(err)
+		p.lines = append(p.lines, []string{fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -54,16 +55,31 @@ func (p *printer) cells(cells []any) {
 	texts := make([]string, len(cells))
 	for i, c := range cells {
 		texts[i] = fmt.Sprint(c)
+		if i == len(p.widths) {
+			p.widths = append(p.widths, 0)
+		}
+		if i < len(cells)-1 { // what is last may be long
+			p.widths[i] = max(p.widths[i], utf8.RuneCountInString(texts[i]))
+		}
 	}
-	_, err := fmt.Fprintln(p.table, strings.TrimRight(strings.Join(texts, "\t"), "\t"))
-	p.note(err)
+	p.lines = append(p.lines, texts)
 }
 
-// flush shows what was printed so far: a table is as wide as its widest row.
+// flush shows what was printed since the last time. Columns are as wide as what was
+// widest so far.
 func (p *printer) flush() error {
-	if p.json == nil {
-		p.note(p.table.Flush())
+	for _, texts := range p.lines {
+		var b strings.Builder
+		for i, text := range texts {
+			b.WriteString(text)
+			if i < len(texts)-1 {
+				b.WriteString(strings.Repeat(" ", p.widths[i]+2-utf8.RuneCountInString(text)))
+			}
+		}
+		_, err := fmt.Fprintln(p.out, strings.TrimRight(b.String(), " "))
+		p.note(err)
 	}
+	p.lines = nil
 	return p.err
 }
 

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -36,14 +39,24 @@ func (c *ctl) rooms(ctx context.Context) error {
 		}
 		names[room] = struct{}{}
 	}
+	return cmp.Or(failed, c.counts(ctx, slices.Sorted(maps.Keys(names))))
+}
+
+// counts prints the numbers of rooms, but for those whose shards have gone away since.
+func (c *ctl) counts(ctx context.Context, names []string) error {
+	var failed error
 	c.out.head("ROOM", "PRESENCES", "USERS", "ANONYMOUS")
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(names)), atOnce) {
+	for chunk := range slices.Chunk(names, atOnce) {
 		counts, err := c.reader.CountsOf(ctx, chunk...)
-		if err != nil {
+		away := new(presence.PartialError)
+		if err != nil && !errors.As(err, &away) {
 			return err
 		}
+		failed = cmp.Or(failed, err)
 		for i, room := range chunk {
-			c.out.row(roomRow{room, counts[i].Presences, counts[i].Users, counts[i].Anonymous})
+			if !slices.Contains(away.Shards, c.reader.Store().Shard(room)) {
+				c.out.row(roomRow{room, counts[i].Presences, counts[i].Users, counts[i].Anonymous})
+			}
 		}
 	}
 	return failed
@@ -85,6 +98,15 @@ func (c *ctl) members(ctx context.Context) error {
 	counts, err := c.reader.Counts(ctx, c.room)
 	if err != nil {
 		return err
+	}
+	if counts.Presences == 0 {
+		n, err := c.client.Exists(ctx, c.reader.Store().Room(c.room)).Result()
+		if err == nil && n == 0 {
+			err = fmt.Errorf("there is no room %q", c.room)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	c.out.head("USER", "CHANNEL", "JOINED", "LAST SEEN", "INFO")
 	if counts.Presences > maxWhole {

@@ -13,11 +13,12 @@
 //
 // # Flags
 //
-//	-redis    redis://, rediss:// or unix:// URL of one Redis, host:port of one,
-//	          or the addresses of a cluster with commas between. A cluster with a
-//	          password: a URL with the other addresses as ?addr=host:port&addr=...
-//	          Defaults to the environment's REDIS_URL, which keeps a password out
-//	          of the list of processes, and then to redis://127.0.0.1:6379.
+//	-redis    redis://, rediss:// (TLS) or unix:// URL, as in
+//	          redis://user:password@host:port, or host:port alone. Of a cluster one
+//	          address will do; more go after commas, so that one may be down:
+//	          redis://user:password@host:port,host:port,host:port. Defaults to the
+//	          environment's REDIS_URL, which keeps a password out of the list of
+//	          processes, and then to redis://127.0.0.1:6379.
 //	-prefix   that of the fleet's keys. Defaults to "presence".
 //	-age      remove presences not seen for longer. Defaults to 0: for longer than
 //	          the max age of their own node.
@@ -76,15 +77,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return badUsage // parse has said why
 	}
-	client, address, err := redisarg.Connect(f.redis)
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	client, address, err := redisarg.Connect(ctx, f.redis)
 	if err != nil {
 		fmt.Fprintln(stderr, "rollcall-prune:", err)
 		return badUsage
 	}
 	defer client.Close()
-
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
 	if err := sweep(ctx, client, f, stdout); err != nil {
 		fmt.Fprintf(stderr, "rollcall-prune: redis %s: %v\n", address, err)
 		return failed
