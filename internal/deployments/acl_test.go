@@ -17,20 +17,26 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// rules reads blocks of docs/operations.md.
-func rules(t *testing.T, blocks ...string) []string {
+// block reads one of docs/operations.md.
+func block(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	m := regexp.MustCompile("(?s)```" + name + "\n(.*?)```").FindSubmatch(text)
+	if m == nil {
+		t.Fatalf("no block %q", name)
+	}
+	return string(m[1])
+}
+
+// rules are the words of some blocks.
+func rules(t *testing.T, blocks ...string) []string {
+	t.Helper()
 	var all []string
-	for _, block := range blocks {
-		m := regexp.MustCompile("(?s)```" + block + "\n(.*?)```").FindSubmatch(text)
-		if m == nil {
-			t.Fatalf("no block %q", block)
-		}
-		all = append(all, strings.Fields(string(m[1]))...)
+	for _, name := range blocks {
+		all = append(all, strings.Fields(block(t, name))...)
 	}
 	return all
 }
@@ -89,6 +95,24 @@ func TestLackOfARight(t *testing.T) {
 			t.Errorf("without %s: %v", right, layer.Store().Failures())
 		}
 	}
+}
+
+// The lines to paste have these rights, and Redis takes them.
+func TestUserOfTheConfiguration(t *testing.T) {
+	lines := regexp.MustCompile("(?m)^user (.*)$").FindAllString(block(t, "conf"), -1)
+	if len(lines) != 2 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	for i, last := range []string{"acl-single", "acl-cluster"} {
+		want := append(strings.Fields("user rollcall on >PASSWORD"), rules(t, "acl", last)...)
+		if got := strings.Fields(lines[i]); !slices.Equal(got, want) {
+			t.Errorf("with %s have %q, want %q", last, got, want)
+		}
+	}
+	s := redistest.Real(t, append([]string{"--user"}, strings.Fields(lines[0])[1:]...)...)
+	n := newNode(t, s.NewClient(t, func(o *redis.UniversalOptions) { o.Username, o.Password = "rollcall", "PASSWORD" }))
+	n.enter("lobby", presence.Member{User: "ann"})
+	n.present("lobby", 1)
 }
 
 // migrate reads a room whose slot is on its way, as in a cluster that grows.

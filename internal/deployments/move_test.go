@@ -2,12 +2,14 @@ package deployments_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/prune"
 )
 
 // A fleet goes from one Redis to a cluster, as docs/cluster.md says: new nodes are
@@ -21,7 +23,7 @@ func TestFromOneRedisToACluster(t *testing.T) {
 		sockets = append(sockets, old.enter("lobby", presence.Member{User: user}))
 	}
 	fresh := newNode(t, after.NewClient(t))
-	old.must(old.tracker.Drain(t.Context(), time.Minute))
+	old.must(old.tracker.Drain(t.Context(), 100*time.Millisecond))
 	for i, socket := range sockets {
 		if _, err := socket.Receive(t.Context()); !errors.Is(err, groups.ErrClosed) {
 			t.Fatalf("%s is not told to go: %v", users[i], err)
@@ -34,6 +36,20 @@ func TestFromOneRedisToACluster(t *testing.T) {
 	if nodes, err := reader.Nodes(t.Context()); len(nodes) > 0 || err != nil {
 		t.Errorf("left on the old Redis: %+v, %v", nodes, err)
 	}
+	// The graces are left, and no node to end them.
+	pruner, err := prune.New(reader, nil)
+	old.must(err)
+	ended := 0
+	redistest.Eventually(t, patience, func() error {
+		changes, err := pruner.Presences(t.Context())
+		for _, c := range changes {
+			ended += len(c.Removed)
+		}
+		if ended != len(users) {
+			return fmt.Errorf("%d graces ended, %v", ended, err)
+		}
+		return nil
+	})
 	if shards := fresh.tracker.Store().Shards(); shards != 16 {
 		t.Errorf("%d shards", shards)
 	}
