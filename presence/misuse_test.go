@@ -129,7 +129,8 @@ func TestNobodyWaitsForARedisThatIsAway(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 		text, err := json.Marshal(n.Health())
-		if err != nil || !strings.Contains(string(text), `"state":"degraded","since":"2`) || !strings.Contains(string(text), `"cause":"rollcall: `) {
+		if err != nil || !strings.Contains(string(text), `"state":"degraded","since":"2`) || !strings.Contains(string(text), `"cause":"rollcall: `) ||
+			!strings.Contains(string(text), `"shards":[0]`) {
 			t.Errorf("%s, %v", text, err)
 		}
 		s.Start()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -119,25 +120,28 @@ func notRun(err error) bool { return unsent(err) || luascripts.Passing(err) }
 
 // Health is how a node stands with Redis.
 type Health struct {
-	State State
-	Since time.Time // of the outage; zero while the node is ready
-	Cause error     // why it is degraded
+	State  State
+	Since  time.Time // of the outage, where several that of the first; zero while the node is ready
+	Cause  error     // why the shard is away whose outage is the first
+	Shards []int     // that are away, in order; a single Redis is shard 0
 }
 
 func (h Health) String() string {
 	if h.Cause == nil {
 		return string(h.State)
 	}
-	return fmt.Sprintf("%s since %s: %v", h.State, h.Since.Format(time.RFC3339), h.Cause)
+	shards := strings.ReplaceAll(strings.Trim(fmt.Sprint(h.Shards), "[]"), " ", ", ")
+	return fmt.Sprintf("%s since %s, shards %s: %v", h.State, h.Since.Format(time.RFC3339), shards, h.Cause)
 }
 
 // MarshalJSON implements json.Marshaler, for a health endpoint.
 func (h Health) MarshalJSON() ([]byte, error) {
 	out := struct {
-		State State     `json:"state"`
-		Since time.Time `json:"since,omitzero"`
-		Cause string    `json:"cause,omitempty"`
-	}{State: h.State, Since: h.Since}
+		State  State     `json:"state"`
+		Since  time.Time `json:"since,omitzero"`
+		Cause  string    `json:"cause,omitempty"`
+		Shards []int     `json:"shards,omitempty"`
+	}{State: h.State, Since: h.Since, Shards: h.Shards}
 	if h.Cause != nil {
 		out.Cause = h.Cause.Error()
 	}
@@ -162,9 +166,14 @@ func (t *Tracker) Health() Health {
 	}
 	h := Health{State: Ready}
 	for _, w := range t.writers {
-		if o := w.away.Load(); o != nil && (h.State == Ready || o.since.Before(h.Since)) {
-			h = Health{State: Degraded, Since: o.since, Cause: unavailable(o.cause)}
+		o := w.away.Load()
+		if o == nil {
+			continue
 		}
+		if h.State == Ready || o.since.Before(h.Since) {
+			h.State, h.Since, h.Cause = Degraded, o.since, unavailable(o.cause)
+		}
+		h.Shards = append(h.Shards, w.shard)
 	}
 	return h
 }

@@ -45,8 +45,8 @@ func startsWithout(t *testing.T, fault, mend func(*redistest.Server)) {
 		t.Errorf("it took %v to start", took)
 	}
 	t.Logf("started after %v", took)
-	if h := n.tracker.Health(); h.State != presence.Degraded || !errors.Is(h.Cause, presence.ErrUnavailable) {
-		t.Errorf("the new node is %v", h)
+	if h := n.tracker.Health(); h.State != presence.Degraded || !errors.Is(h.Cause, presence.ErrUnavailable) || !slices.Equal(h.Shards, away) {
+		t.Errorf("the new node is %v, want that %v are away", h, away)
 	}
 	for shard, room := range f.rooms {
 		if slices.Contains(away, shard) {

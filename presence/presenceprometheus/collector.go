@@ -47,12 +47,14 @@ var simple = []metric{
 		func(s presence.Stats) int { return s.Presences }),
 	gauge("views", "Rooms that are watched on this node.",
 		func(s presence.Stats) int { return s.Views }),
-	gauge("ready", "1 if Redis serves this node, else 0.", func(s presence.Stats) int {
+	gauge("ready", "1 if all shards serve this node, else 0.", func(s presence.Stats) int {
 		if s.Health.State == presence.Ready {
 			return 1
 		}
 		return 0
 	}),
+	gauge("shards_away", "Shards that do not serve this node.",
+		func(s presence.Stats) int { return len(s.Health.Shards) }),
 	gauge("lease_age_seconds", "Time since the lease was signed, in the shard where that is longest.",
 		func(s presence.Stats) float64 { return s.LeaseAge.Seconds() }),
 	gauge("prune_lag_seconds", "Time since this node last swept, in the shard where that is longest. 0 if it never did.",

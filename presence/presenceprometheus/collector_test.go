@@ -48,7 +48,7 @@ rollcall_connections 3
 # HELP rollcall_presences Presences of this node's channels.
 # TYPE rollcall_presences gauge
 rollcall_presences 8
-# HELP rollcall_ready 1 if Redis serves this node, else 0.
+# HELP rollcall_ready 1 if all shards serve this node, else 0.
 # TYPE rollcall_ready gauge
 rollcall_ready 1
 # HELP rollcall_lease_age_seconds Time since the lease was signed, in the shard where that is longest.

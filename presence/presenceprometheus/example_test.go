@@ -2,6 +2,7 @@ package presenceprometheus_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,9 +22,11 @@ import (
 // watched has a node tell its health and its numbers.
 func watched(mux *http.ServeMux, tracker *presence.Tracker) {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if h := tracker.Health(); h.State != presence.Ready {
-			http.Error(w, h.String(), http.StatusServiceUnavailable)
+		h := tracker.Health()
+		if h.State == presence.Closed {
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
+		json.NewEncoder(w).Encode(h)
 	})
 
 	registry := prometheus.NewRegistry()
