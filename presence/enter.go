@@ -3,6 +3,8 @@ package presence
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +43,9 @@ func (t *Tracker) enter(ctx context.Context) error {
 	if len(away) == len(t.writers) {
 		return unavailable(away.Err())
 	}
+	if len(away) > 0 {
+		t.log.Warn("node has not joined all shards yet", zap.Ints("shards", slices.Sorted(maps.Keys(away))), zap.Error(away.Err()))
+	}
 	for shard, err := range away {
 		t.writers[shard].enterLater(err)
 	}
@@ -63,10 +68,8 @@ func (w *writer) enter(ctx context.Context) (err error) {
 // enterLater has a shard asked until it is back. Without an incarnation the node is to
 // it as one that was forgotten.
 func (w *writer) enterLater(why error) {
-	t := w.tracker
-	t.log.Warn("node has not joined a shard yet", zap.Int("shard", w.shard), zap.Error(why))
 	w.mu.lock()
 	w.note(why)
 	w.mu.unlock()
-	t.work.Go(w.renewing)
+	w.tracker.work.Go(w.renewing)
 }

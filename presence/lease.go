@@ -30,7 +30,6 @@ func (w *writer) renewing() {
 		}
 		next = t.opts.Lease / renewals
 		if err := w.renew(); err != nil {
-			t.log.Warn("lease not renewed", zap.Int("shard", w.shard), zap.Error(err))
 			next = t.opts.Lease / retries
 			continue
 		}
@@ -67,6 +66,11 @@ func (w *writer) renew() error {
 		pulse.Doubt(connection)
 	}
 	w.note(err)
+	if err != nil {
+		t.outages.Away(w.shard, err)
+	} else {
+		t.outages.Back(w.shard)
+	}
 	return err
 }
 

@@ -17,12 +17,12 @@ import (
 )
 
 // What an operator reads of a day without trouble: a line when the node joins, and
-// one when it leaves. Of an outage, a line of each kind a second at most, none of
-// them an error, and one at its end.
+// one when it leaves. Of an outage, a line with all shards when it begins, one each
+// minute, and one at its end.
 func TestLogsAreForOperators(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
 	start := func(n *presencetest.Node) error {
-		return n.Track(&groups.Options{Logger: zap.New(core)}, nil)
+		return n.Track(&groups.Options{Logger: zap.New(core), Shards: 4}, nil)
 	}
 	presencetest.Run(t, 1, start, func(t *testing.T, fleet *presencetest.Fleet) {
 		n := fleet.Node(0)
@@ -42,21 +42,33 @@ func TestLogsAreForOperators(t *testing.T) {
 
 		logs.TakeAll()
 		fleet.FreezeRedis()
-		began := time.Now()
-		n.Tracker.Touch(bob.Name())
-		fleet.Advance(time.Minute)
+		const minutes = 5
+		for range minutes {
+			n.Tracker.Touch(bob.Name())
+			fleet.Advance(time.Minute)
+		}
 		fleet.ThawRedis()
 		fleet.Advance(10 * time.Second)
-		seconds := int(time.Since(began) / time.Second)
 		kinds := make(map[string]int)
-		for _, line := range logged(logs) {
-			kinds[line]++
-			if kinds[line] > seconds || strings.HasPrefix(line, "error") {
-				t.Errorf("%q for the %dth time in %d s", line, kinds[line], seconds)
+		for _, e := range logs.All() {
+			kinds[fmt.Sprintf("%s: %s", e.Level, e.Message)]++
+			if shards, ok := e.ContextMap()["shards"]; ok && fmt.Sprint(shards) != "[0 1 2 3]" {
+				t.Errorf("%s: shards %v", e.Message, shards)
 			}
 		}
-		if kinds["warn: lease not renewed"] == 0 || kinds["info: shard answers again"] == 0 {
-			t.Errorf("of an outage: %v", kinds)
+		for line, most := range map[string]int{
+			"warn: leases not renewed": minutes + 1, "info: shards answer again": 1,
+			"warn: subscriber connections lost": minutes + 1, "info: subscriber connections are back": 1,
+		} {
+			if kinds[line] == 0 || kinds[line] > most {
+				t.Errorf("%q %d times, want up to %d", line, kinds[line], most)
+			}
+			delete(kinds, line)
+		}
+		for line, n := range kinds {
+			if n > 1 || strings.HasPrefix(line, "error") {
+				t.Errorf("%q %d times", line, n)
+			}
 		}
 		logs.TakeAll()
 		n.Stop()

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/zap"
-
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
@@ -26,9 +24,7 @@ type outage struct {
 // note keeps book of whether the shard answers. The caller holds mu.
 func (w *writer) note(err error) {
 	if err == nil || errors.Is(err, luascripts.ErrFenced) {
-		if o := w.away.Swap(nil); o != nil {
-			w.tracker.log.Info("shard answers again", zap.Int("shard", w.shard), zap.Duration("after", time.Since(o.since)))
-		}
+		w.away.Store(nil)
 		return
 	}
 	now := outage{since: time.Now(), cause: err, deaf: !refused(err)}

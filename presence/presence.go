@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/outagelog"
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
@@ -22,6 +23,7 @@ type Tracker struct {
 	opts    Options
 	log     *zap.Logger
 	writers []*writer // by shard
+	outages *outagelog.Log[int]
 	changes *dispatcher
 	ledger  ledger
 	rooms   localRooms
@@ -79,6 +81,10 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 		began:  time.Now(),
 	}
 	t.changes = newDispatcher(o.OnChange, t.log)
+	t.outages = outagelog.New[int](outagelog.Options{
+		Logger: t.log, Field: "shards", Away: "leases not renewed", Back: "shards answer again",
+		Gather: max(o.Lease/renewals, time.Second), // within which each shard is asked
+	})
 	t.rooms.tracker = t
 	t.rooms.byName = make(map[string]*localRoom)
 	t.views.byRoom = make(map[string]*view)
@@ -98,6 +104,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 	}
 	t.respond()
 	t.respondToNodes()
+	t.work.Go(func() { t.outages.Run(t.ctx) })
 	t.work.Go(t.flushing)
 	t.work.Go(func() { t.every(checkViews, t.checkViews) })
 	t.log.Info("node has joined", zap.Int("shards", t.store.Shards()), zap.Duration("lease", o.Lease), zap.Duration("max_age", o.MaxAge))

@@ -80,7 +80,7 @@ func (t *Tracker) flush() {
 			work.Go(func() {
 				err := w.down()
 				if err == nil {
-					if err = t.flushShard(w.shard, chunk, unsure); err != nil {
+					if err = t.flushShard(w.shard, chunk, unsure); err != nil && w.away.Load() == nil { // else the log has that
 						t.log.Warn("touches not written", zap.Int("shard", w.shard), zap.Int("channels", len(chunk)), zap.Error(err))
 					}
 				}

@@ -94,7 +94,9 @@ func (t *Tracker) checkViews() {
 	counts, errs := t.countsOf(ctx, rooms)
 	for i, v := range views {
 		if errs[i] != nil {
-			t.log.Warn("view not checked", zap.String("room", rooms[i]), zap.Error(errs[i]))
+			if t.writers[t.store.Shard(rooms[i])].away.Load() == nil { // else the log has that
+				t.log.Warn("view not checked", zap.String("room", rooms[i]), zap.Error(errs[i]))
+			}
 			continue
 		}
 		v.check(counts[i])

@@ -16,6 +16,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/internal/outagelog"
 )
 
 // ErrClosed is returned once the Bus was closed.
@@ -39,8 +41,9 @@ type Options struct {
 
 // Bus is safe for concurrent use.
 type Bus struct {
-	opts  Options
-	route route
+	opts    Options
+	route   route
+	outages *outagelog.Log[string] // of servers, by address
 
 	mu      sync.RWMutex
 	lanes   map[int]*lane
@@ -99,9 +102,15 @@ func newBus(r route, opts Options) *Bus {
 		conns:  make(map[string]*conn),
 		pauses: make(map[string]pause),
 		dirty:  make(chan struct{}, 1),
+		outages: outagelog.New[string](outagelog.Options{
+			Logger: opts.Logger, Field: "servers",
+			Away: "subscriber connections lost", Back: "subscriber connections are back",
+			Gather: time.Second, Forget: outagelog.Remind, // it may have no slots any more
+		}),
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.work.Go(b.run)
+	b.work.Go(func() { b.outages.Run(b.ctx) })
 	return b
 }
 

@@ -173,7 +173,9 @@ func (c *conn) read() error {
 		msg, err := c.ps.ReceiveTimeout(c.ctx, c.bus.opts.KeepAlive)
 		switch {
 		case err == nil, isAnswer(err):
-			c.heard.Add(1)
+			if c.heard.Add(1) == 1 {
+				c.bus.outages.Back(c.server.addr)
+			}
 			probed = false
 		case c.ctx.Err() != nil || !isTimeout(err):
 			return err

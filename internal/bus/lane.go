@@ -3,8 +3,6 @@ package bus
 import (
 	"math/rand/v2"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // A server, and a lane that a server has refused, is tried again after a pause
@@ -96,7 +94,7 @@ func (b *Bus) drop(c *conn, why error) {
 	if b.conns[addr] != c {
 		return
 	}
-	b.opts.Logger.Warn("subscriber connection lost", zap.String("server", addr), zap.Error(why))
+	b.outages.Away(addr, why)
 	delete(b.conns, addr)
 	if c.heard.Load() != 0 {
 		delete(b.pauses, addr)
