@@ -14,7 +14,8 @@ import (
 // Close removes the presences of all channels of this node, with the reason
 // Drained, and waits for the handlers, all up to the context's end: what it could
 // not remove by then goes when the node's lease has lapsed. From its start on
-// nothing can be added. Closing it again does nothing.
+// nothing can be added. Watchers end last, with ErrClosed. Closing it again does
+// nothing.
 func (t *Tracker) Close(ctx context.Context) error {
 	return t.shut(ctx, departure{why: Drained})
 }
@@ -22,8 +23,9 @@ func (t *Tracker) Close(ctx context.Context) error {
 // Drain is Close for a deploy: the presences stay for a grace, see LeaveAllAfter,
 // so that who comes back to another node by then has never gone. It then closes
 // the channels that had presences with groups.ErrClosed, at which heartbeat.Serve
-// tells the peer to go elsewhere, with the code 1001. Use a grace that is longer
-// than it takes your clients to come back.
+// tells the peer to go elsewhere, with the code 1001. Only then Watchers end, with
+// ErrClosed, at which there is nothing left to do for a connection. Use a grace that
+// is longer than it takes your clients to come back.
 func (t *Tracker) Drain(ctx context.Context, grace time.Duration) error {
 	if grace <= 0 {
 		return &InvalidError{Field: "grace", Value: grace.String(), Reason: "not positive"}
@@ -57,6 +59,7 @@ func (t *Tracker) shut(ctx context.Context, d departure) error {
 			}
 		}
 	}
+	close(t.views.ended) // not before: who follows a room for a connection may now end it
 	err = errors.Join(err, t.changes.wait(ctx))
 	if err != nil {
 		t.log.Warn("node has left, not in good order", zap.Int("channels", len(channels)), zap.Error(err))

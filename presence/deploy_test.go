@@ -2,6 +2,7 @@ package presence_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/prune"
@@ -90,6 +92,84 @@ func TestRollingRestart(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An application follows the room for each connection, and ends the connection with
+// a code of its own when the following fails. In a deploy that comes too late to matter.
+func TestFollowersEndLast(t *testing.T) {
+	for name, end := range map[string]func(context.Context, *node) error{
+		"drain": func(ctx context.Context, n *node) error { return n.Drain(ctx, time.Minute) },
+		"close": func(ctx context.Context, n *node) error { return n.Close(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+				stays, goes := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
+				var followers sync.WaitGroup
+				var channels []*groups.Channel
+				for range 5 {
+					ch, err := goes.Layer.NewChannel()
+					if err != nil {
+						t.Fatal(err)
+					}
+					channels = append(channels, ch)
+					goes.add(t, "lobby", ch.Name(), "ann")
+					list, err := goes.Watch(t.Context(), "lobby", nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					counts, err := goes.WatchCounts(t.Context(), "lobby", nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					follow := func(next func() error) {
+						for {
+							if err := next(); err != nil {
+								if !errors.Is(err, presence.ErrClosed) {
+									t.Error(err)
+								}
+								ch.CloseWith(groups.CloseError{Code: 1013})
+								_, _ = goes.LeaveAll(context.Background(), ch.Name(), presence.TimedOut)
+								return
+							}
+						}
+					}
+					followers.Go(func() {
+						follow(func() error { _, err := list.Next(t.Context()); return err })
+					})
+					followers.Go(func() {
+						follow(func() error { _, err := counts.Next(t.Context()); return err })
+					})
+					followers.Go(func() {
+						follow(func() error { return list.WaitFor(t.Context(), 1<<60) })
+					})
+				}
+				watching := watch(t, stays, "lobby", nil)
+				if err := end(t.Context(), goes); err != nil {
+					t.Fatal(err)
+				}
+				followers.Wait()
+				if name == "drain" {
+					for _, ch := range channels {
+						if !errors.Is(ch.Err(), groups.ErrClosed) {
+							t.Errorf("the connection was told %v", ch.Err())
+						}
+					}
+					if c, err := stays.Counts(t.Context(), "lobby"); err != nil || c.Presences != len(channels) {
+						t.Errorf("in grace: %+v, %v", c, err)
+					}
+					return
+				}
+				for left := 0; left < len(channels); {
+					for _, gone := range next(t, watching).Removed {
+						left++
+						if gone.Reason != presence.Drained {
+							t.Errorf("left because of %v", gone.Reason)
+						}
+					}
+				}
+			})
+		})
+	}
 }
 
 // userWatch is what a watcher has been told of users.

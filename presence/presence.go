@@ -89,6 +89,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 	t.rooms.byName = make(map[string]*localRoom)
 	t.views.byRoom = make(map[string]*view)
 	t.views.counts = make(map[*CountsWatcher]struct{})
+	t.views.ended = make(chan struct{})
 	registration := luascripts.Registration{
 		Node: layer.NodeID(), Token: rand.Text(), Lease: o.Lease, MaxAge: o.MaxAge, Remember: o.RememberUsers,
 	}

@@ -12,6 +12,7 @@ type views struct {
 	mu     sync.Mutex
 	byRoom map[string]*view
 	counts map[*CountsWatcher]struct{}
+	ended  chan struct{} // closed when the tracker is done: who follows a room ends last
 }
 
 // acquire returns the view of a room with a hold on it for the caller.

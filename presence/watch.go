@@ -75,6 +75,10 @@ func (w *Watcher) Start() Snapshot { return w.start }
 // Next waits for the next difference to what was told so far. Who calls it
 // seldom gets one diff with the net effect of all that happened. A diff may tell of
 // nothing but Counts.Healing.
+//
+// It returns ErrClosed once the Watcher is closed, or the Tracker, which has then left
+// for all connections. That is no reason to close a socket: Drain tells those that it
+// ends, with the right code, and the layer's Close the rest.
 func (w *Watcher) Next(ctx context.Context) (Diff, error) {
 	if err := sleep(ctx, w.done, w.opts.MinInterval-time.Since(w.last)); err != nil {
 		return Diff{}, err
@@ -90,7 +94,7 @@ func (w *Watcher) Next(ctx context.Context) (Diff, error) {
 			return Diff{}, ctx.Err()
 		case <-w.done:
 			return Diff{}, ErrClosed
-		case <-w.view.ctx.Done():
+		case <-w.view.tracker.views.ended:
 			return Diff{}, ErrClosed
 		}
 	}
@@ -143,7 +147,7 @@ func (w *Watcher) WaitFor(ctx context.Context, revision Revision) error {
 			return ctx.Err()
 		case <-w.done:
 			return ErrClosed
-		case <-w.view.ctx.Done():
+		case <-w.view.tracker.views.ended:
 			return ErrClosed
 		}
 	}

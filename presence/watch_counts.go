@@ -129,7 +129,7 @@ func (w *CountsWatcher) Counts() Counts {
 }
 
 // Next waits until the room has changed since what was told last, and returns
-// its numbers.
+// its numbers. It ends as Watcher.Next does.
 func (w *CountsWatcher) Next(ctx context.Context) (Counts, error) {
 	if err := sleep(ctx, w.done, w.opts.MinInterval-time.Since(w.last)); err != nil {
 		return Counts{}, err
@@ -149,7 +149,7 @@ func (w *CountsWatcher) Next(ctx context.Context) (Counts, error) {
 			return Counts{}, ctx.Err()
 		case <-w.done:
 			return Counts{}, ErrClosed
-		case <-w.tracker.ctx.Done():
+		case <-w.tracker.views.ended:
 			return Counts{}, ErrClosed
 		}
 	}
