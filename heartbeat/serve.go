@@ -71,7 +71,9 @@ type Handler[M ~int] struct {
 //
 // The socket is closed with the code of a [CloseError] if the cause has one in
 // it. Else with 1001 if ctx or the channel layer ended, 1008 if the channel was
-// closed, 1011 if a handler failed. A dead peer gets no close frame.
+// closed, 1011 if a handler failed. A dead peer gets no close frame. Where a
+// handler fails once the channel was closed, that is the cause, and not the
+// handler's error.
 //
 // Serve returns the cause: nil if the peer closed the connection with 1000,
 // 1001 or without a code; an error that wraps one of this package's; or the

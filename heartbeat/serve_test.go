@@ -157,6 +157,36 @@ func TestServeEnds(t *testing.T) {
 	}
 }
 
+// Somebody is sent away while a handler runs, which then fails for it.
+func TestTheCauseOfTheChannelWins(t *testing.T) {
+	for name, failing := range map[string]func(context.Context) error{"error": fail, "code": kick, "panic": crash} {
+		for cause, code := range map[error]websocket.StatusCode{
+			heartbeat.CloseError{Code: 4009, Reason: "replaced"}: 4009,
+			groups.ErrClosed:        1001,
+			groups.ErrChannelClosed: 1008,
+		} {
+			for _, h := range []func(func(context.Context) error) handler{onConnect, onReceive, onDeliver} {
+				t.Run(fmt.Sprint(name, " ", code), func(t *testing.T) {
+					var s *server
+					s = newServer(t, h(func(ctx context.Context) error {
+						s.mailbox.CloseWith(cause)
+						return failing(ctx)
+					}), nil)
+					s.mailbox.queue <- groups.Message{}
+					client := s.connect(t)
+					_ = client.Write(t.Context(), websocket.MessageText, []byte("hello")) // too late for Connect
+					if told := <-listen(t, client); told.Code != code {
+						t.Errorf("the peer was told %d %q", told.Code, told.Reason)
+					}
+					if err := <-s.result; !errors.Is(err, heartbeat.ErrChannel) || !errors.Is(err, cause) || errors.Is(err, heartbeat.ErrHandler) {
+						t.Errorf("Serve returned %v", err)
+					}
+				})
+			}
+		}
+	}
+}
+
 // checkLeft checks that the channel has left, once, on a living context, and
 // that Disconnect was called after it, and last.
 func (s *server) checkLeft(t *testing.T) {

@@ -166,11 +166,18 @@ func (s *session[M, S]) call(name string, handler func(context.Context) error) e
 		ctx, cancel = context.WithTimeout(ctx, s.opts.HandlerTimeout)
 		defer cancel()
 	}
-	if err := s.guard(name, func() error { return handler(ctx) }); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrHandler, name, err)
+	err := s.guard(name, func() error { return handler(ctx) })
+	if err == nil {
+		return nil
 	}
-	return nil
+	if s.ch.Err() != nil { // before the handler failed, and as a rule that is why
+		s.log().Debug("handler failed once its channel was closed", zap.String("handler", name), zap.Error(err))
+		return s.channelEnded()
+	}
+	return fmt.Errorf("%w: %s: %w", ErrHandler, name, err)
 }
+
+func (s *session[M, S]) channelEnded() error { return fmt.Errorf("%w: %w", ErrChannel, s.ch.Err()) }
 
 func (s *session[M, S]) begin() bool {
 	s.mu.Lock()
@@ -199,6 +206,6 @@ func (s *session[M, S]) guard(name string, f func() error) (err error) {
 // it ends the session, in the time that one message has.
 func (s *session[M, S]) drain() {
 	if !within(s.opts.WriteTimeout, s.ctx.Done()) {
-		s.end(fmt.Errorf("%w: %w", ErrChannel, s.ch.Err()))
+		s.end(s.channelEnded())
 	}
 }
