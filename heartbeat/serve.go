@@ -35,8 +35,9 @@ type Mailbox interface {
 // functions may be called concurrently. Any field may be nil.
 //
 // Connect, Receive and Deliver get a context that ends with the connection or
-// after Options.HandlerTimeout, and must heed it; an error of theirs ends the
-// connection. They may write to the connection themselves, with that context.
+// after Options.HandlerTimeout, that of Run ends with the connection alone. They
+// must heed it, and may write to the connection themselves, with that context. An
+// error of theirs ends the connection.
 // A panic is caught, logged and turned into an error with a [PanicError] in it.
 type Handler[M ~int] struct {
 	// Connect is called first, before anything is read or delivered. Here the
@@ -51,6 +52,12 @@ type Handler[M ~int] struct {
 	// with Receive. Nil data sends nothing. By default, payloads are sent as
 	// text messages.
 	Deliver func(ctx context.Context, m groups.Message) (typ M, data []byte, err error)
+
+	// Run is called once Connect has returned, and runs beside the connection,
+	// concurrently with Receive and Deliver: it follows the room for the peer, say.
+	// A nil error leaves the connection as it is. For what it writes it sets its own
+	// limits of time.
+	Run func(ctx context.Context) error
 
 	// Disconnect is called last and once, also if Connect failed: the channel
 	// has left its rooms, the socket is closed, and no other handler runs. Its
@@ -70,7 +77,7 @@ type Handler[M ~int] struct {
 // called, and the channel is closed.
 //
 // The socket is closed with the code of a [CloseError] if the cause has one in
-// it. Else with 1001 if ctx or the channel layer ended, 1008 if the channel was
+// it. Else with 1001 if ctx, the Tracker or the channel layer ended, 1008 if the channel was
 // closed, 1011 if a handler failed. A dead peer gets no close frame. Where a
 // handler fails once the channel was closed, that is the cause, and not the
 // handler's error.

@@ -24,10 +24,13 @@ func fail(context.Context) error { return fmt.Errorf("wrapped: %w", errApp) }
 func kick(context.Context) error {
 	return fmt.Errorf("wrapped: %w", heartbeat.CloseError{Code: 4001, Reason: "kicked"})
 }
-func crash(context.Context) error { panic(errApp) }
-func exit(context.Context) error  { runtime.Goexit(); return nil }
+func closing(context.Context) error { return fmt.Errorf("wrapped: %w", groups.ErrClosed) }
+func crash(context.Context) error   { panic(errApp) }
+func exit(context.Context) error    { runtime.Goexit(); return nil }
 
 func onConnect(f func(context.Context) error) handler { return handler{Connect: f} }
+
+func onRun(f func(context.Context) error) handler { return handler{Run: f} }
 
 func onReceive(f func(context.Context) error) handler {
 	return handler{Receive: func(ctx context.Context, _ websocket.MessageType, _ []byte) error { return f(ctx) }}
@@ -92,6 +95,15 @@ func TestServeEnds(t *testing.T) {
 		{"connect refuses", onConnect(kick), nothing, 4001, "kicked", []error{heartbeat.ErrHandler}},
 		{"connect panics", onConnect(crash), nothing, 1011, "internal error", []error{heartbeat.ErrHandler, errApp}},
 		{"connect exits", onConnect(exit), nothing, 1011, "internal error", []error{heartbeat.ErrHandler}},
+		{"connect finds the node closing", onConnect(closing), nothing, 1001, "going away",
+			[]error{heartbeat.ErrHandler, groups.ErrClosed}},
+		{"run returns", onRun(func(context.Context) error { return nil }), peerCloses(1000), 0, "", nil},
+		{"run fails", onRun(fail), nothing, 1011, "internal error", []error{heartbeat.ErrHandler, errApp}},
+		{"run kicks", onRun(kick), nothing, 4001, "kicked", []error{heartbeat.ErrHandler}},
+		{"run panics", onRun(crash), nothing, 1011, "internal error", []error{heartbeat.ErrHandler, errApp}},
+		{"run exits", onRun(exit), nothing, 1011, "internal error", []error{heartbeat.ErrHandler}},
+		{"run finds the node closing", onRun(closing), nothing, 1001, "going away",
+			[]error{heartbeat.ErrHandler, groups.ErrClosed}},
 		{"receive fails", onReceive(fail), say, 1011, "internal error", []error{heartbeat.ErrHandler, errApp}},
 		{"receive kicks", onReceive(kick), say, 4001, "kicked", []error{heartbeat.ErrHandler}},
 		{"receive panics", onReceive(crash), say, 1011, "internal error", []error{heartbeat.ErrHandler, errApp}},
@@ -293,9 +305,17 @@ func TestServeDeliversAsTold(t *testing.T) {
 	}
 }
 
-// Whoever closes a channel may send a last word first.
+// Whoever closes a channel may send a last word first, even if what runs beside the
+// connection then fails.
 func TestServeDeliversWhatClosedChannelHolds(t *testing.T) {
-	s := newServer(t, handler{}, nil)
+	failed := make(chan struct{})
+	s := newServer(t, handler{
+		Run: func(context.Context) error { defer close(failed); return errApp },
+		Deliver: func(_ context.Context, m groups.Message) (websocket.MessageType, []byte, error) {
+			<-failed
+			return websocket.MessageText, m.Payload, nil
+		},
+	}, nil)
 	for range 3 {
 		s.mailbox.queue <- groups.Message{Payload: []byte("word")}
 	}

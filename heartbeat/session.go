@@ -54,6 +54,9 @@ func (s *session[M, S]) read() error {
 	}
 	s.turns.Add(1)
 	s.start(s.write)
+	if s.handler.Run != nil {
+		s.tasks.Go(s.run)
+	}
 	if s.opts.PingInterval > 0 {
 		s.start(s.ping)
 	}
@@ -87,6 +90,18 @@ func (s *session[M, S]) connect() error {
 		return nil
 	}
 	return s.call("connect", s.handler.Connect)
+}
+
+// run does not end the session by its return, nor by an error once the channel is
+// closed: what that still holds is to be delivered.
+func (s *session[M, S]) run() {
+	err := errExited
+	defer func() {
+		if err != nil && s.ch.Err() == nil {
+			s.end(err)
+		}
+	}()
+	err = s.callFor(0, "run", s.handler.Run)
 }
 
 func (s *session[M, S]) receive(_ context.Context, typ M, data []byte) error {
@@ -154,16 +169,20 @@ func (s *session[M, S]) ping() error {
 	})
 }
 
-// call runs a handler, unless the session has ended.
+// call runs a handler within its time, unless the session has ended.
 func (s *session[M, S]) call(name string, handler func(context.Context) error) error {
+	return s.callFor(s.opts.HandlerTimeout, name, handler)
+}
+
+func (s *session[M, S]) callFor(limit time.Duration, name string, handler func(context.Context) error) error {
 	if !s.begin() {
 		return context.Cause(s.ctx)
 	}
 	defer s.running.Done()
 	ctx := s.ctx
-	if s.opts.HandlerTimeout > 0 {
+	if limit > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.opts.HandlerTimeout)
+		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
 	err := s.guard(name, func() error { return handler(ctx) })

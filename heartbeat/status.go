@@ -30,10 +30,10 @@ func statusFor(cause error) (code int, reason string) {
 		return statusProtocol, ""
 	case errors.As(cause, &asked):
 		return asked.Code, cut(asked.Reason)
+	case errors.Is(cause, groups.ErrClosed): // a handler's too: another node will do
+		return statusGoingAway, "going away"
 	case errors.Is(cause, ErrHandler):
 		return statusInternal, "internal error"
-	case errors.Is(cause, groups.ErrClosed):
-		return statusGoingAway, "going away"
 	case errors.Is(cause, ErrChannel):
 		return statusPolicy, "channel closed"
 	default:

@@ -108,6 +108,36 @@ func TestServeSlowHandlerIsNotDeadPeer(t *testing.T) {
 	})
 }
 
+// Run has the time of the connection, not that of a handler, and nothing of it is left
+// when the channel leaves.
+func TestRunLastsAsLongAsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *server
+		s = newPipeServer(t, handler{
+			Connect: func(context.Context) error { s.add("connect"); return nil },
+			Run: func(ctx context.Context) error {
+				s.add("run")
+				<-ctx.Done()
+				s.add("ran")
+				return ctx.Err()
+			},
+			Disconnect: func(context.Context, error) { s.add("disconnect") },
+		}, &heartbeat.Options{HandlerTimeout: time.Second, PingInterval: -1})
+		client := s.connect(t)
+		time.Sleep(time.Minute)
+		if got := s.all(); !slices.Equal(got, []string{"connect", "run"}) {
+			t.Errorf("a minute later: %q", got)
+		}
+		client.CloseNow()
+		if err := <-s.result; !errors.Is(err, heartbeat.ErrConn) {
+			t.Errorf("Serve returned %v", err)
+		}
+		if got := s.all(); !slices.Equal(got, []string{"connect", "run", "ran", "leave " + channel, "disconnect"}) {
+			t.Errorf("in the end: %q", got)
+		}
+	})
+}
+
 func TestServeHandlerTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPipeServer(t, onConnect(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }), nil)

@@ -176,6 +176,39 @@ func (v *view) tally(user string, by int) {
 	}
 }
 
+// reach waits until the view is at a revision or past it, unless done is closed.
+func (v *view) reach(ctx context.Context, done <-chan struct{}, revision Revision) error {
+	for {
+		v.mu.Lock()
+		head, moved := v.head, v.moved
+		v.mu.Unlock()
+		if reached, err := reaches(head, revision); reached {
+			return err
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-done:
+			return ErrClosed
+		case <-v.tracker.views.ended:
+			return ErrClosed
+		}
+	}
+}
+
+// reaches tells whether a room is at a revision or past it, and whether it is
+// still the room of which that was one.
+func reaches(head luascripts.Header, revision Revision) (bool, error) {
+	if Revision(head.Revision) < revision {
+		return false, nil
+	}
+	if Revision(head.Birth) > revision {
+		return true, ErrRemade
+	}
+	return true, nil
+}
+
 // publish tells those who wait that the view has moved.
 func (v *view) publish(resync bool) {
 	for w := range v.watchers {

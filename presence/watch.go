@@ -2,10 +2,9 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
-
-	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 // WatchOptions say how a room is watched. The zero value of each field is its
@@ -14,6 +13,11 @@ type WatchOptions struct {
 	// MinInterval is the least time between two diffs. What happens in between
 	// is in the later one. Defaults to none.
 	MinInterval time.Duration
+
+	// After is a revision that the room must have reached when the Watcher is
+	// returned, such as that of an Add: then Start has what was written. Without it
+	// Start may be a moment older. WatchCounts needs none. Defaults to none.
+	After Revision
 }
 
 func (o *WatchOptions) withDefaults(room string) (WatchOptions, error) {
@@ -56,9 +60,13 @@ func (t *Tracker) Watch(ctx context.Context, room string, opts *WatchOptions) (*
 	if err != nil {
 		return nil, opError("watch", room, "", err)
 	}
-	if err := v.awaitFirst(ctx); err != nil {
+	err = v.awaitFirst(ctx)
+	if err == nil {
+		err = v.reach(ctx, nil, o.After)
+	}
+	if err != nil && !errors.Is(err, ErrRemade) { // it is a newer room then
 		t.views.release(v)
-		return nil, opError("watch", room, "", err)
+		return nil, opError("watch", room, "", unavailable(err))
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -134,35 +142,11 @@ func (w *Watcher) Counts() Counts {
 // write has returned: what was written is in it then. It returns ErrRemade where
 // the room was removed since, and made again.
 func (w *Watcher) WaitFor(ctx context.Context, revision Revision) error {
-	for {
-		w.view.mu.Lock()
-		head, moved := w.view.head, w.view.moved
-		w.view.mu.Unlock()
-		if reached, err := reaches(head, revision); reached {
-			return opError("wait", w.view.room, "", err)
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-w.done:
-			return ErrClosed
-		case <-w.view.tracker.views.ended:
-			return ErrClosed
-		}
+	err := w.view.reach(ctx, w.done, revision)
+	if errors.Is(err, ErrRemade) {
+		return opError("wait", w.view.room, "", err)
 	}
-}
-
-// reaches tells whether a room is at a revision or past it, and whether it is
-// still the room of which that was one.
-func reaches(head luascripts.Header, revision Revision) (bool, error) {
-	if Revision(head.Revision) < revision {
-		return false, nil
-	}
-	if Revision(head.Birth) > revision {
-		return true, ErrRemade
-	}
-	return true, nil
+	return err
 }
 
 // Close ends the Watcher. The last one of a room on this node frees the replica.

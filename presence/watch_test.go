@@ -86,6 +86,46 @@ func TestWatch(t *testing.T) {
 	})
 }
 
+func TestStartIsAfterARevision(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		defer watch(t, n, "lobby", nil).Close() // so that there is a view, which may be behind
+		ann := n.open(t)
+		last := n.add(t, "lobby", ann, "ann")
+		start := make(chan presence.Snapshot, 1)
+		go func() {
+			w := watch(t, n, "lobby", &presence.WatchOptions{After: last + 1})
+			defer w.Close()
+			start <- w.Start()
+		}()
+		redistest.Advance(t, time.Minute)
+		if len(start) != 0 {
+			t.Fatalf("too early: %+v", <-start)
+		}
+		last = n.add(t, "lobby", n.open(t), "bob")
+		if got := <-start; !slices.Equal(got.Users(), []string{"ann", "bob"}) || got.Counts.Revision != last {
+			t.Errorf("%+v", got)
+		}
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := n.Watch(ctx, "lobby", &presence.WatchOptions{After: last + 1}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+
+		s.Flush() // the room is made anew
+		redistest.Advance(t, time.Minute)
+		if _, err := n.Remove(t.Context(), "lobby", ann); err != nil {
+			t.Fatal(err)
+		}
+		w := watch(t, n, "lobby", &presence.WatchOptions{After: last})
+		defer w.Close()
+		if got := w.Start().Users(); !slices.Equal(got, []string{"bob"}) {
+			t.Errorf("of the new room: %q", got)
+		}
+	})
+}
+
 func TestASlowWatcherGetsTheNetEffect(t *testing.T) {
 	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})

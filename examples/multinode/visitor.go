@@ -30,6 +30,7 @@ type visitor struct {
 	conn      *websocket.Conn
 	channel   *groups.Channel
 	typist    *typist
+	joined    presence.Revision
 	lists     bool              // it wants the message "presence"
 	forwarded presence.Revision // of the last list that it got
 }
@@ -67,44 +68,46 @@ func (n *node) serveVisitor(w http.ResponseWriter, r *http.Request) {
 
 func (v *visitor) serve(ctx context.Context) error {
 	n := v.node
-	// What follows the room and the keys ends with the connection.
-	var followers sync.WaitGroup
-	defer followers.Wait()
-	following, stop := context.WithCancel(ctx)
-	defer stop()
-
 	v.typist = newTypist(v.tellTyping)
 	every := intervalsFor(n.config.MaxAge)
 	return heartbeat.Serve(ctx, v.conn, n.tracker, v.channel, heartbeat.Handler[websocket.MessageType]{
-		Connect: func(ctx context.Context) error {
-			watcher, err := v.join(ctx)
-			if err != nil {
-				return err
-			}
-			followers.Go(func() {
-				defer watcher.Close()
-				_ = feed(following, watcher, v.channel.Name(), func(typ string, payload any) error {
-					return v.write(following, typ, payload)
-				})
-			})
-			followers.Go(func() { v.typist.run(following) })
-			return nil
-		},
+		Connect: v.join,
+		Run:     v.follow,
 		Receive: v.receive,
 		Deliver: v.deliver,
 	}, &heartbeat.Options{PingInterval: every.ping, PingTimeout: every.ping, WriteTimeout: writeTime, Logger: n.log})
 }
 
-// join enters the room and watches it. The watcher comes second, so that its
-// snapshot has, as a rule, the newcomer in it.
-func (v *visitor) join(ctx context.Context) (*presence.Watcher, error) {
+func (v *visitor) join(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
 	member := presence.Member{User: v.user, Info: v.info(false)}
-	if _, _, err := v.node.tracker.Add(ctx, v.room, v.channel.Name(), member); err != nil {
-		return nil, err
+	_, v.joined, err = v.node.tracker.Add(ctx, v.room, v.channel.Name(), member)
+	return err
+}
+
+// follow shows the visitor the room, and the room whether the visitor types.
+func (v *visitor) follow(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	var typing sync.WaitGroup
+	defer typing.Wait()
+	defer stop()
+	typing.Go(func() { v.typist.run(ctx) })
+
+	w, err := v.watch(ctx)
+	if err != nil {
+		return err
 	}
-	return v.node.tracker.Watch(ctx, v.room, &presence.WatchOptions{MinInterval: viewInterval})
+	defer w.Close()
+	return feed(ctx, w, v.channel.Name(), func(typ string, payload any) error {
+		return v.write(ctx, typ, payload)
+	})
+}
+
+func (v *visitor) watch(ctx context.Context) (*presence.Watcher, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	defer cancel()
+	return v.node.tracker.Watch(ctx, v.room, &presence.WatchOptions{MinInterval: viewInterval, After: v.joined})
 }
 
 func (v *visitor) info(typing bool) []byte {
