@@ -3,6 +3,7 @@ package presencetest
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
@@ -10,12 +11,14 @@ import (
 )
 
 // Conn stands for one connection to a node. It is touched, as if its peer spoke,
-// until it is silenced or ends.
+// until it is silenced or ends. When its channel is closed, by CloseWith, say, it
+// leaves all its rooms as Disconnected and without a grace, as under heartbeat.Serve
+// without options.
 type Conn struct {
 	*groups.Channel
 
 	node   *Node
-	silent context.CancelFunc
+	silent atomic.Bool
 	once   sync.Once
 }
 
@@ -27,23 +30,24 @@ func (n *Node) Connect(m presence.Member, rooms ...string) *Conn {
 		n.fleet.t.Fatal(err)
 	}
 	c := &Conn{Channel: channel, node: n}
-	ctx, cancel := context.WithCancel(n.ctx)
-	c.silent = cancel
-	n.work.Go(func() { c.speak(ctx) })
+	n.Go(c.live)
 	for _, room := range rooms {
 		c.Join(room, m)
 	}
 	return c
 }
 
-func (c *Conn) speak(ctx context.Context) {
+func (c *Conn) live(ctx context.Context) {
 	ticker := time.NewTicker(c.node.Tracker.MaxAge() / 4)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			c.node.Tracker.Touch(c.Name())
+			if !c.silent.Load() {
+				c.node.Tracker.Touch(c.Name())
+			}
 		case <-c.Done():
+			_ = c.leave(0) // what fails is written later
 			return
 		case <-ctx.Done():
 			return
@@ -62,20 +66,23 @@ func (c *Conn) Join(room string, m presence.Member) presence.Presence {
 }
 
 // Silence has the peer say nothing any more, though the connection stays open.
-func (c *Conn) Silence() { c.silent() }
+func (c *Conn) Silence() { c.silent.Store(true) }
 
 // Disconnect ends the connection, which leaves all its rooms: after a grace, if it
 // is not 0.
 func (c *Conn) Disconnect(grace time.Duration) {
 	c.node.fleet.t.Helper()
+	if err := c.leave(grace); err != nil {
+		c.node.fleet.t.Error(err)
+	}
+}
+
+func (c *Conn) leave(grace time.Duration) (err error) {
 	c.once.Do(func() {
-		c.silent()
-		_, err := c.node.Tracker.LeaveAllAfter(c.node.ctx, c.Name(), presence.Disconnected, grace)
-		if err != nil {
-			c.node.fleet.t.Error(err)
-		}
+		_, err = c.node.Tracker.LeaveAllAfter(c.node.ctx, c.Name(), presence.Disconnected, grace)
 		_ = c.Close()
 	})
+	return err
 }
 
 // Messages returns what the connection was sent, and was not returned before, once

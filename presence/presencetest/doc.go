@@ -1,7 +1,7 @@
 // Package presencetest lets an application test what it does with presences,
 // without a server and without sleeps: a fleet of nodes on an embedded Redis,
-// inside testing/synctest, where a minute passes in milliseconds and the same way
-// each time.
+// inside testing/synctest, where a minute passes in milliseconds. Which of two
+// goroutines that are due at one moment runs first is open.
 //
 //	func TestACrashIsNoticed(t *testing.T) {
 //		presencetest.Run(t, 3, nil, func(t *testing.T, fleet *presencetest.Fleet) {
@@ -11,6 +11,8 @@
 //			fleet.AwaitUsers("lobby", "bob")
 //		})
 //	}
+//
+// A [Socket] takes the place of a websocket, for code that runs connections.
 //
 // A [StartFunc] has the nodes run the application's own code. Nodes crash, are
 // deployed, are cut off and frozen; Redis loses its data or stops answering.
