@@ -278,14 +278,35 @@ func TestOneSessionAUser(t *testing.T) {
 		return n.Track(nil, &presence.Options{OnEvict: func(ctx context.Context, e presence.Eviction) { EndReplaced(n.Layer)(ctx, e) }})
 	}
 	presencetest.Run(t, 2, start, func(t *testing.T, fleet *presencetest.Fleet) {
+		w, err := fleet.Node(0).Tracker.Watch(t.Context(), roomName("lobby"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		var seen []string // by who looks at each change
+		fleet.Node(0).Go(func(ctx context.Context) {
+			for {
+				d, err := w.Next(ctx)
+				if err != nil {
+					return
+				}
+				seen = append(append(seen, d.UsersCame...), d.UsersWent...)
+			}
+		})
 		var conns []*presencetest.Conn
 		for i := range 4 {
 			n := fleet.Node(i % 2)
-			c := n.Connect(member("ann"), "lobby")
-			if err := StartSession(t.Context(), n.Tracker, c.Name(), "ann"); err != nil {
+			c := n.Connect(member("ann"))
+			if err := EnterAlone(t.Context(), n.Tracker, "lobby", c.Name(), "ann"); err != nil {
 				t.Fatal(err)
 			}
 			conns = append(conns, c)
+			fleet.Advance(time.Second)
+		}
+		// Who does not get into a room takes no session: the room comes first.
+		late := fleet.Node(0).Connect(member("ann"))
+		if err := EnterAlone(t.Context(), fleet.Node(0).Tracker, strings.Repeat("x", 300), late.Name(), "ann"); err == nil {
+			t.Error("a name of 300 bytes")
 		}
 		fleet.Flush()
 		fleet.Advance(time.Minute)
@@ -296,9 +317,12 @@ func TestOneSessionAUser(t *testing.T) {
 				t.Errorf("connection %d: %v", i, c.Err())
 			}
 		}
-		list, err := fleet.Reader().Presences(t.Context(), "session:ann")
+		list, err := fleet.Reader().Presences(t.Context(), sessionName("ann"))
 		if err != nil || len(list) != 1 || list[0].Channel != conns[3].Name() {
 			t.Errorf("%+v, %v", list, err)
+		}
+		if !slices.Equal(seen, []string{"ann"}) { // she came, once
+			t.Errorf("seen: %q", seen)
 		}
 	})
 }

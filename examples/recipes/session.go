@@ -7,11 +7,22 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// StartSession makes a connection the only one of its user, wherever the others are,
-// as heartbeat.Handler.Connect does. The room is the user's own: there is no other
-// join to wait for.
-func StartSession(ctx context.Context, tracker *presence.Tracker, channel, user string) error {
-	_, _, err := tracker.Add(ctx, "session:"+user, channel, presence.Member{User: user, Exclusive: true})
+// The names of rooms begin with what they are for, so that no visitor who names a
+// room can name a session.
+func roomName(room string) string    { return "room:" + room }
+func sessionName(user string) string { return "session:" + user }
+
+// EnterAlone has a connection enter a room as the only one of its user, wherever the
+// others are, as heartbeat.Handler.Connect does. The room comes first: the session ends
+// the connection before, and if the user were not in the room again by then, all would
+// see the user leave and come back.
+func EnterAlone(ctx context.Context, tracker *presence.Tracker, room, channel, user string) error {
+	m := presence.Member{User: user}
+	if _, _, err := tracker.Add(ctx, roomName(room), channel, m); err != nil {
+		return err
+	}
+	m.Exclusive = true
+	_, _, err := tracker.Add(ctx, sessionName(user), channel, m)
 	return err
 }
 
