@@ -45,7 +45,9 @@ type Handler[M ~int] struct {
 	Connect func(ctx context.Context) error
 
 	// Receive is called for each message but heartbeats, one at a time. While
-	// it runs, nothing else is read: what takes long belongs in a goroutine.
+	// it runs, nothing else is read: what takes long belongs in a goroutine. Where
+	// a message cannot be sent on, as Redis is away, tell the peer and return nil:
+	// the error of a send ends the connection like any other.
 	Receive func(ctx context.Context, typ M, data []byte) error
 
 	// Deliver turns a message of the channel into one for the peer, concurrently

@@ -16,6 +16,9 @@ import (
 // the room. Where it is in the room already as the same user, nothing changes
 // but its last seen, and the info given is ignored: Update changes it. As another
 // user, it changes over in one step, with the info given and joined now.
+//
+// A room's name is 1 to 255 bytes of UTF-8, a user's and a key up to 255; others are
+// refused with an *InvalidError.
 func (t *Tracker) Add(ctx context.Context, room, channel string, m Member) (Presence, Revision, error) {
 	return t.addWithin(ctx, room, channel, m, 0)
 }

@@ -40,15 +40,17 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not yours", http.StatusForbidden)
 		return
 	}
+	channel, err := g.Layer.NewChannel()
+	if err != nil {
+		http.Error(w, "going away", http.StatusServiceUnavailable)
+		return
+	}
+	defer channel.Close()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: g.Origins})
 	if err != nil {
 		return // Accept has answered, with 403 for a foreign page
 	}
 	defer conn.CloseNow()
-	channel, err := g.Layer.NewChannel()
-	if err != nil {
-		return
-	}
 	_ = heartbeat.Serve(r.Context(), conn, g.Tracker, channel, heartbeat.Handler[websocket.MessageType]{
 		Connect: func(ctx context.Context) error {
 			_, _, err := g.Tracker.Add(ctx, room, channel.Name(), presence.Member{User: user})

@@ -102,5 +102,11 @@ func TestTheGate(t *testing.T) {
 		if websocket.CloseStatus(err) != 4001 {
 			t.Errorf("closed with %v", err)
 		}
+		if err := layer.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, status := dial("ann", "lobby", ""); status != http.StatusServiceUnavailable {
+			t.Errorf("of a node that is gone: status %d", status)
+		}
 	})
 }
