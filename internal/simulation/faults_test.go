@@ -80,6 +80,7 @@ var faults = []fault{
 			name := strings.TrimPrefix(key, "presence:{0}:")
 			kind, node, _ := strings.Cut(name, ":")
 			f.lossy[node] = f.lossy[node] || kind == "index"
+			f.damaged = f.damaged || slices.Contains(ofNodes, kind) && time.Since(f.crashed) < settled
 			f.damaged = f.damaged || slices.Contains(mendable, kind) || slices.Contains(mendable, name)
 			f.log("evict %q", key)
 			f.s.Mini().Del(key)
@@ -98,5 +99,9 @@ var faults = []fault{
 // Checker puts back. Of a room that is lost the claims are, of those who leave before
 // they were asserted again.
 var mendable = []string{"meta", "rooms", "empty", "users", "grace", "exclusive", "room:" + sessions}
+
+// ofNodes are those without which nothing tells that a node crashed, or what it held,
+// until it is swept.
+var ofNodes = []string{"nodes", "node", "presences", "index"}
 
 func (f *fleet) upTo(d time.Duration) time.Duration { return rand2(f.rand, d) }

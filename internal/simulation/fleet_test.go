@@ -48,6 +48,7 @@ type fleet struct {
 	skew    time.Duration   // of Redis's clock
 	damaged bool            // what was evicted is to be mended
 	lossy   map[string]bool // nodes whose index was evicted: should they crash soon, nothing tells what they held
+	crashed time.Time       // the last time that a node did
 }
 
 // node is one process, until it crashes or is shut down.
@@ -131,6 +132,7 @@ func (n *node) crash() {
 	n.link.Cut()
 	n.fleet.truth.crashed(n)
 	n.fleet.damaged = n.fleet.damaged || n.fleet.lossy[n.layer.NodeID()]
+	n.fleet.crashed = time.Now()
 	n.end(0)
 }
 
