@@ -4,6 +4,6 @@
 function apply.g(channel, data, old)
   if not old or in_grace(old) then return '.', true end
   push(marks, channel, mark_grace(old, sub(data, 1, 1)))
-  push(graced, string.format('%.0f', now_us / 1000 + sub(data, 2)), room_name .. channel)
+  push(graced, string.format('%.0f', math.floor(now_us / 1000) + sub(data, 2)), room_name .. channel)
   return 'g', true
 end
