@@ -109,6 +109,7 @@ func writeError(w http.ResponseWriter, status int, err error) {
 type fleetStatus struct {
 	Self   int          `json:"self"`    // the node that answers
 	MaxAge float64      `json:"max_age"` // in seconds
+	Lease  float64      `json:"lease"`   // in seconds
 	Sweep  float64      `json:"sweep"`   // how often a node looks for who is older, in seconds
 	Freeze float64      `json:"freeze"`  // how long one lasts, in seconds
 	Redis  bool         `json:"redis"`   // it answers this node
@@ -127,6 +128,7 @@ func (n *node) serveFleet(w http.ResponseWriter, r *http.Request) {
 	status := fleetStatus{
 		Self:   n.config.Number,
 		MaxAge: n.config.MaxAge.Seconds(),
+		Lease:  lease.Seconds(),
 		Sweep:  intervalsFor(n.config.MaxAge).sweep.Seconds(),
 		Freeze: freezeTime.Seconds(),
 	}

@@ -159,6 +159,7 @@ func (n *node) join(ctx context.Context) error {
 	every := intervalsFor(n.config.MaxAge)
 	n.tracker, err = presence.New(ctx, n.layer, &presence.Options{
 		MaxAge:        n.config.MaxAge,
+		Lease:         lease,
 		FlushInterval: every.flush,
 		OnChange:      n.changed,
 		OnEvict:       n.evicted,
@@ -169,6 +170,9 @@ func (n *node) join(ctx context.Context) error {
 	n.pruner, err = prune.New(n.tracker, &prune.Options{Interval: every.sweep, Logger: n.log})
 	return err
 }
+
+// lease is for how long a node may be silent before the others take it for dead.
+const lease = 10 * time.Second
 
 // intervals are how often a node does what must be done several times within
 // max age.

@@ -8,6 +8,7 @@ const PATIENCE = 2000;
 export class Fleet {
   nodes = [];
   maxAge = 0;
+  lease = 0;
   sweep = 0;
   freeze = 20;
   answers = false; // some node does
@@ -80,6 +81,7 @@ export class Fleet {
       this.home ??= report.self;
       this.nodes = report.nodes;
       this.maxAge = report.max_age;
+      this.lease = report.lease;
       this.sweep = report.sweep;
       this.freeze = report.freeze;
       this.redis = report.redis;
@@ -170,7 +172,7 @@ export class Fleet {
   }
 
   note(node) {
-    const left = Math.ceil(this.maxAge + this.sweep - node.since);
+    const left = Math.ceil(Math.min(this.lease, this.maxAge) + this.sweep - node.since);
     switch (node.state) {
       case "frozen":
         return `Asleep with its sockets open; wakes in ${seconds(Math.max(0, Math.ceil(this.freeze - node.since)))}.`;
