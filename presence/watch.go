@@ -35,16 +35,16 @@ func (o *WatchOptions) withDefaults(room string) (WatchOptions, error) {
 // called concurrently, Next by one goroutine at a time. Whoever made it closes
 // it.
 type Watcher struct {
-	view  *view
-	opts  WatchOptions
-	start Snapshot
-	wake  chan struct{}
-	done  chan struct{}
-	once  sync.Once
-	last  time.Time // of the last diff; Next alone uses it
+	view *view
+	opts WatchOptions
+	wake chan struct{}
+	done chan struct{}
+	once sync.Once
+	last time.Time // of the last diff; Next alone uses it
 
-	pending pending // guarded by view.mu
-	healing bool    // as it was told last; the same
+	start   Snapshot // guarded by view.mu, as all below
+	pending pending
+	healing bool // as it was told last
 }
 
 // Watch returns a Watcher of a room, which need not exist, once the room was
@@ -77,8 +77,14 @@ func (t *Tracker) Watch(ctx context.Context, room string, opts *WatchOptions) (*
 	return w, nil
 }
 
-// Start is the room as it was when the Watcher was made. The diffs follow it.
-func (w *Watcher) Start() Snapshot { return w.start }
+// Start is the room as it was when the Watcher was made. The diffs follow it: the
+// first call of Next lets go of it, as each Watcher of a large room would else keep a
+// list of its own.
+func (w *Watcher) Start() Snapshot {
+	w.view.mu.Lock()
+	defer w.view.mu.Unlock()
+	return w.start
+}
 
 // Next waits for the next difference to what was told so far. Who calls it
 // seldom gets one diff with the net effect of all that happened. A diff may tell of
@@ -113,6 +119,7 @@ func (w *Watcher) take() (Diff, bool) {
 	v := w.view
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	w.start = Snapshot{}
 	if v.syncing && len(w.pending.presences) == 0 {
 		return Diff{}, false
 	}

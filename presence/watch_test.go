@@ -146,7 +146,13 @@ func TestASlowWatcherGetsTheNetEffect(t *testing.T) {
 		if err := slow.WaitFor(t.Context(), last); err != nil {
 			t.Fatal(err)
 		}
+		if start := slow.Start(); len(start.Presences) != 1 {
+			t.Errorf("before the first diff: %+v", start)
+		}
 		d := next(t, slow)
+		if start := slow.Start(); len(start.Presences) != 0 {
+			t.Errorf("what is told is kept: %+v", start)
+		}
 		if len(d.Added) != 1 || d.Added[0].User != "user19" || len(d.Removed) != 0 || !slices.Equal(d.UsersCame, []string{"user19"}) || len(d.UsersWent) != 0 {
 			t.Errorf("net effect: %+v", d)
 		}
