@@ -76,7 +76,7 @@ func TestPulseInDoubt(t *testing.T) {
 			p := l.Pulse(shard)
 			at := p.Connection()
 			p.Doubt(at)
-			p.Doubt(at)
+			p.Doubt(at + 1000) // of no connection that there is
 			await(t, "gap", ls.gaps)
 			redistest.Eventually(t, patience, func() error {
 				if p.Connection() == 0 {
