@@ -90,10 +90,10 @@ func (n *node) joinOnce(j joining) (string, error) {
 			return "", err
 		}
 	}
+	n.emit(event{Kind: "came", Channel: ch.Name()}) // before anybody can have it leave
 	n.mu.Lock()
 	n.people[ch.Name()] = p
 	n.mu.Unlock()
-	n.emit(event{Kind: "came", Channel: ch.Name()})
 	return ch.Name(), nil
 }
 
