@@ -52,7 +52,7 @@ var errDown, errOther = errors.New("down"), errors.New("other")
 
 func TestAnOutageIsALineAtItsBeginEachMinuteAndAtItsEnd(t *testing.T) {
 	run(t, 0, func(l *outagelog.Log[int], expect func(...string)) {
-		l.Back(1) // it was never away
+		l.Back(1)                                   // it was never away
 		time.Sleep(10*time.Minute + 10*time.Second) // not just when a reminder would be due
 		expect()
 		for range 2*60*4 + 20 { // each tries four times a second
