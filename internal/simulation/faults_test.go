@@ -79,7 +79,9 @@ var faults = []fault{
 			key := keys[f.rand.IntN(len(keys))]
 			name := strings.TrimPrefix(key, "presence:{0}:")
 			kind, node, _ := strings.Cut(name, ":")
-			f.lossy[node] = f.lossy[node] || kind == "index"
+			if kind == "index" {
+				f.lossy[node], f.rolled = true, true
+			}
 			f.damaged = f.damaged || slices.Contains(ofNodes, kind) && time.Since(f.crashed) < settled
 			f.damaged = f.damaged || slices.Contains(mendable, kind) || slices.Contains(mendable, name)
 			f.log("evict %q", key)

@@ -47,6 +47,7 @@ type fleet struct {
 	truth   truth
 	skew    time.Duration   // of Redis's clock
 	damaged bool            // what was evicted is to be mended
+	rolled  bool            // nodes must have asserted all again
 	lossy   map[string]bool // nodes whose index was evicted: should they crash soon, nothing tells what they held
 	crashed time.Time       // the last time that a node did
 }

@@ -101,6 +101,10 @@ func (f *fleet) episode() {
 	}
 	f.log("all mended")
 	redistest.Advance(f.t, settled)
+	if f.rolled {
+		f.rolled = false
+		redistest.Advance(f.t, roll)
+	}
 	f.inspect()
 	f.check()
 }
@@ -131,6 +135,10 @@ func (f *fleet) inspect() {
 // settled is when all must be right after the last fault: a hold, a lease, and
 // two sweeps.
 const settled = 60 * time.Second
+
+// roll is how long nodes take to assert all that they hold again, which alone finds
+// that an index is lost.
+const roll = 5 * maxAge
 
 // step is what happens all the time.
 func (f *fleet) step() {
