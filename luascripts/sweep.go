@@ -46,9 +46,7 @@ type Stale struct {
 // Stale returns channels of a node that were last seen before a time, up to
 // MaxSweep presences, with at least one channel if there is any.
 func (s *Store) Stale(ctx context.Context, shard int, node string, before time.Time) ([]Stale, error) {
-	shorts, err := s.client.ZRangeByScore(ctx, s.Presences(shard, node), &redis.ZRangeBy{
-		Min: "-inf", Max: "(" + strconv.FormatInt(before.UnixMilli(), 10), Count: MaxSweep,
-	}).Result()
+	shorts, err := s.client.ZRangeByScore(ctx, s.Presences(shard, node), olderThan(before, MaxSweep)).Result()
 	if err != nil || len(shorts) == 0 {
 		return nil, err
 	}
@@ -57,6 +55,29 @@ func (s *Store) Stale(ctx context.Context, shard int, node string, before time.T
 		return nil, err
 	}
 	return s.lightStale(ctx, node, firstStale(shorts, entries))
+}
+
+// olderThan is the range of up to n members that were last seen before a time.
+func olderThan(before time.Time, n int64) *redis.ZRangeBy {
+	return &redis.ZRangeBy{Min: "-inf", Max: "(" + strconv.FormatInt(before.UnixMilli(), 10), Count: n}
+}
+
+// AnyStale tells of nodes whether each has a channel that was last seen before a time,
+// in one round trip.
+func (s *Store) AnyStale(ctx context.Context, shard int, before map[string]time.Time) (map[string]bool, error) {
+	pipe := s.client.Pipeline()
+	oldest := make(map[string]*redis.StringSliceCmd, len(before))
+	for node, at := range before {
+		oldest[node] = pipe.ZRangeByScore(ctx, s.Presences(shard, node), olderThan(at, 1))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	stale := make(map[string]bool, len(before))
+	for node, cmd := range oldest {
+		stale[node] = len(cmd.Val()) > 0
+	}
+	return stale, nil
 }
 
 // Orphans returns channels of a node, whenever they were seen, up to MaxSweep

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -33,6 +34,9 @@ func (s *sweep) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if rows, err = s.concerned(ctx, rows, now); err != nil {
+		return err
+	}
 	for _, row := range rows {
 		if err := s.node(ctx, row, now); err != nil {
 			return err
@@ -49,6 +53,19 @@ func (s *sweep) run(ctx context.Context) error {
 
 // swept hears of each shard that was swept: a *presence.Tracker.
 type swept interface{ Swept(shard int) }
+
+// concerned returns the nodes of which something is to go: most sweeps find none, and
+// shall cost little.
+func (s *sweep) concerned(ctx context.Context, rows []luascripts.NodeRow, now time.Time) ([]luascripts.NodeRow, error) {
+	before := make(map[string]time.Time, len(rows))
+	for _, row := range rows {
+		if !row.Lapsed(now) {
+			before[row.Node] = now.Add(-maxAge(s.age, row))
+		}
+	}
+	stale, err := s.store.AnyStale(ctx, s.shard, before)
+	return slices.DeleteFunc(rows, func(row luascripts.NodeRow) bool { return !row.Lapsed(now) && !stale[row.Node] }), err
+}
 
 // node sweeps the presences of one node.
 func (s *sweep) node(ctx context.Context, row luascripts.NodeRow, now time.Time) error {
