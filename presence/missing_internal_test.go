@@ -30,6 +30,7 @@ func TestLostDataIsNoDeparture(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer w.Close()
+		was := w.Start()
 		for _, lose := range []func(){s.Flush, func() { s.Restart(true) }, func() { s.Mini().Del(nodes[0].store.Room("lobby")) }} {
 			lose()
 			healing := false
@@ -52,7 +53,6 @@ func TestLostDataIsNoDeparture(t *testing.T) {
 			if err != nil || len(is.Presences) != 30 || is.Counts.Healing {
 				t.Fatalf("%+v, %v", is.Counts, err)
 			}
-			was := w.Start()
 			for i, p := range is.Presences {
 				if !same(&p, &was.Presences[i]) {
 					t.Errorf("%+v, was %+v", p, was.Presences[i])
