@@ -188,6 +188,8 @@ func (h *history) checkEvictions(st *step) {
 				want[c.owner] = append(want[c.owner], tell(presence.Eviction{Channel: c.name, Room: spot.room, Reason: d.why}))
 				if h.cut {
 					h.unheard[spot] = true
+				} else {
+					delete(h.unheard, spot) // this one is heard
 				}
 			}
 		}
