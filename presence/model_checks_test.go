@@ -281,7 +281,11 @@ func (h *history) checkReads(r *presence.Reader, room *modelRoom) {
 	expect("presences", tellPresences(all), tellPresences(want), err)
 	for _, p := range all {
 		i := slices.IndexFunc(h.channels, func(c *modelChannel) bool { return c.name == p.Channel })
-		expect("last seen of "+p.Channel, p.LastSeen, h.channels[i].seen, nil)
+		c := h.channels[i]
+		if now := h.lastSeen(c); h.faulty && now.Sub(c.seen) < time.Second {
+			c.seen = now // what was sent again has come since
+		}
+		expect("last seen of "+p.Channel, p.LastSeen, c.seen, nil)
 	}
 }
 
