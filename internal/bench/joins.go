@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-var writeColumns = []metric{kops, p50, p99, cpuOp}
+var writeColumns = []metric{kops, p50, p99, processOp, cpuOp}
 
 // joinTable is a join and its event, in rooms of several shapes.
 func joinTable() table {

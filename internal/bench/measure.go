@@ -64,10 +64,10 @@ func (b *bench) run(ctx context.Context, w work) (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
+	start, processBefore := time.Now(), processCPU()
 	close(begin)
 	callers.Wait()
-	elapsed := time.Since(start)
+	elapsed, processed := time.Since(start), processCPU()-processBefore
 	after, err := cpu(ctx, b.client)
 	if err != nil {
 		return nil, err
@@ -78,10 +78,11 @@ func (b *bench) run(ctx context.Context, w work) (sample, error) {
 	all := slices.Concat(took...)
 	slices.Sort(all)
 	return sample{
-		kops:  float64(w.n) / elapsed.Seconds() / 1000,
-		p50:   micros(quantile(all, 0.50)),
-		p99:   micros(quantile(all, 0.99)),
-		cpuOp: micros(after-before) / float64(w.n),
+		kops:      float64(w.n) / elapsed.Seconds() / 1000,
+		p50:       micros(quantile(all, 0.50)),
+		p99:       micros(quantile(all, 0.99)),
+		processOp: micros(processed) / float64(w.n),
+		cpuOp:     micros(after-before) / float64(w.n),
 	}, nil
 }
 
