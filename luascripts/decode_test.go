@@ -72,6 +72,9 @@ func TestDecodeRefuses(t *testing.T) {
 		if e, err := luascripts.DecodeEvent(s); err == nil {
 			t.Errorf("event %q: %+v", s, e)
 		}
+		if e, err := luascripts.DecodeDepartures(s); err == nil && !strings.HasSuffix(s, "+1:a0:") { // whose record it does not read
+			t.Errorf("departures of %q: %+v", s, e)
+		}
 	}
 	for _, s := range []string{"", "1700000000000", "1700000000000\x00", "170000000000x\x00\x00", "-700000000000\x00\x00", "1700000000000\x00\x04ann"} {
 		if r, err := luascripts.DecodeRecord(s); err == nil {
@@ -86,7 +89,6 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 // What decodes is no larger than what it was decoded from.
-
 func sizeOf(r luascripts.Record) int { return len(r.User) + len(r.Info) }
 
 func FuzzDecodeEvent(f *testing.F) {
@@ -105,6 +107,7 @@ func FuzzDecodeEvent(f *testing.F) {
 		if h, err := luascripts.DecodeEventHeader(s); err != nil || h != e.Header {
 			t.Fatalf("%+v alone, %v, of %+v", h, err, e)
 		}
+		checkDepartures(t, s, e)
 		size := len(e.Items) + len(e.Came) + len(e.Went)
 		for _, it := range e.Items {
 			size += len(it.Channel) + sizeOf(it.Record)
@@ -116,6 +119,21 @@ func FuzzDecodeEvent(f *testing.F) {
 			t.Fatalf("%d bytes of %d: %+v", size, len(s), e)
 		}
 	})
+}
+
+// checkDepartures sees that those alone are the same as with all the rest.
+func checkDepartures(t *testing.T, s string, e luascripts.Event) {
+	t.Helper()
+	want := luascripts.Event{Header: e.Header, Previous: e.Previous}
+	for _, it := range e.Items {
+		if it.Kind == luascripts.Removed {
+			it.Record = luascripts.Record{}
+			want.Items = append(want.Items, it)
+		}
+	}
+	if got, err := luascripts.DecodeDepartures(s); err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("departures %+v, %v, want %+v", got, err, want)
+	}
 }
 
 func FuzzDecodeEventHeader(f *testing.F) {

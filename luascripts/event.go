@@ -51,120 +51,136 @@ var errEvent = errors.New("rollcall: malformed event")
 
 // DecodeEvent reads an event as the scripts publish it.
 func DecodeEvent(s string) (Event, error) {
-	body, ok := strings.CutPrefix(s, EventPrefix)
-	if !ok {
-		return Event{}, errEvent
+	e, rest, err := cutEvent(s)
+	for err == nil && rest != "" {
+		rest, err = e.item(rest)
 	}
-	line, rest, ok := strings.Cut(body, "\n")
-	if !ok {
-		return Event{}, errEvent
-	}
-	var e Event
-	err := e.line(line)
 	if err != nil {
 		return Event{}, err
-	}
-	for rest != "" {
-		if rest, err = e.item(rest); err != nil {
-			return Event{}, err
-		}
 	}
 	return e, nil
 }
 
 // DecodeEventHeader reads the header of an event alone.
 func DecodeEventHeader(s string) (Header, error) {
-	body, ok := strings.CutPrefix(s, EventPrefix)
-	line, _, found := strings.Cut(body, "\n")
-	if !ok || !found {
-		return Header{}, errEvent
-	}
-	numbers, err := integers(line, 6)
-	if err != nil {
-		return Header{}, err
-	}
-	return header(append(numbers[:1], numbers[2:]...)), nil
+	e, _, err := cutEvent(s)
+	return e.Header, err
 }
 
-// line reads what an event begins with.
-func (e *Event) line(s string) error {
-	numbers, err := integers(s, 6)
+// DecodeDepartures reads an event as far as who left, and why: its other items, and
+// all records and users, are left out.
+func DecodeDepartures(s string) (Event, error) {
+	e, rest, err := cutEvent(s)
+	for err == nil && rest != "" {
+		var it Item
+		if it, _, rest, err = cutItem(rest); err == nil && it.Kind == Removed {
+			e.Items = append(e.Items, it)
+		}
+	}
 	if err != nil {
+		return Event{}, err
+	}
+	return e, nil
+}
+
+// cutEvent reads what an event begins with, and returns what follows.
+func cutEvent(s string) (e Event, rest string, err error) {
+	body, ok := strings.CutPrefix(s, EventPrefix)
+	line, rest, found := strings.Cut(body, "\n")
+	if !ok || !found {
+		return Event{}, "", errEvent
+	}
+	if err := e.line(line); err != nil {
+		return Event{}, "", err
+	}
+	return e, rest, nil
+}
+
+// line reads the numbers of an event.
+func (e *Event) line(s string) error {
+	var n [6]int64
+	if err := integers(s, n[:]); err != nil {
 		return err
 	}
-	e.Previous = numbers[1]
-	e.Header = header(append(numbers[:1], numbers[2:]...))
+	e.Previous = n[1]
+	e.Header = header([5]int64{n[0], n[2], n[3], n[4], n[5]})
 	return nil
 }
 
 func (e *Event) item(s string) (rest string, err error) {
-	kind := s[0]
-	s = s[1:]
-	switch kind {
-	case '>', '<':
-		user, rest, err := netstring(s)
-		if err != nil {
-			return "", err
-		}
-		if kind == '>' {
-			e.Came = append(e.Came, user)
-		} else {
-			e.Went = append(e.Went, user)
-		}
-		return rest, nil
-	case '+', '-', '~':
-		it := Item{Kind: Kind(kind)}
-		if it.Kind == Removed {
-			if s == "" {
-				return "", errEvent
-			}
-			it.Reason, s = s[0], s[1:]
-		}
-		var record string
-		if it.Channel, s, err = netstring(s); err != nil {
-			return "", err
-		}
-		if record, s, err = netstring(s); err != nil {
-			return "", err
-		}
-		if it.Record, err = DecodeRecord(record); err != nil {
+	it, text, rest, err := cutItem(s)
+	if err != nil {
+		return "", err
+	}
+	switch it.Kind {
+	case came:
+		e.Came = append(e.Came, text)
+	case went:
+		e.Went = append(e.Went, text)
+	default:
+		if it.Record, err = DecodeRecord(text); err != nil {
 			return "", err
 		}
 		e.Items = append(e.Items, it)
-		return s, nil
 	}
-	return "", errEvent
+	return rest, nil
+}
+
+// The kinds of what is not about a presence, but about a user.
+const (
+	came Kind = '>'
+	went Kind = '<'
+)
+
+// cutItem reads what an event did to a presence, and its record as it is stored, or
+// a user who came or went.
+func cutItem(s string) (it Item, text, rest string, err error) {
+	it.Kind, rest = Kind(s[0]), s[1:]
+	switch it.Kind {
+	case came, went:
+	case Added, Removed, Updated:
+		if it.Kind == Removed {
+			if rest == "" {
+				return it, "", "", errEvent
+			}
+			it.Reason, rest = rest[0], rest[1:]
+		}
+		if it.Channel, rest, err = netstring(rest); err != nil {
+			return it, "", "", err
+		}
+	default:
+		return it, "", "", errEvent
+	}
+	text, rest, err = netstring(rest)
+	return it, text, rest, err
 }
 
 // DecodeHeader reads the header of a room.
 func DecodeHeader(s string) (Header, error) {
-	numbers, err := integers(s, 5)
-	if err != nil {
+	var n [5]int64
+	if err := integers(s, n[:]); err != nil {
 		return Header{}, err
 	}
-	return header(numbers), nil
+	return header(n), nil
 }
 
-func header(n []int64) Header {
+func header(n [5]int64) Header {
 	return Header{Revision: n[0], Birth: n[1], Presences: int(n[2]), Users: int(n[3]), Anonymous: int(n[4])}
 }
 
-// integers reads exactly n natural numbers with a blank between.
-func integers(s string, n int) ([]int64, error) {
-	numbers := make([]int64, 0, n)
-	for rest, more := s, true; more; {
+// integers reads as many natural numbers as there is room for, with a blank between.
+func integers(s string, numbers []int64) error {
+	rest, more := s, true
+	for i := range numbers {
 		var word string
 		word, rest, more = strings.Cut(rest, " ")
-		i, err := strconv.ParseInt(word, 10, 64)
-		if err != nil || i < 0 || len(numbers) == n {
-			return nil, fmt.Errorf("%w: numbers %.80q", errEvent, s)
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err != nil || n < 0 || more != (i < len(numbers)-1) {
+			return fmt.Errorf("%w: numbers %.80q", errEvent, s)
 		}
-		numbers = append(numbers, i)
+		numbers[i] = n
 	}
-	if len(numbers) != n {
-		return nil, fmt.Errorf("%w: numbers %.80q", errEvent, s)
-	}
-	return numbers, nil
+	return nil
 }
 
 // netstring reads "<length>:<bytes>" and returns what follows it.

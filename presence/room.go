@@ -57,13 +57,13 @@ func (r *localRooms) release(room *localRoom) {
 // Event implements groups.Listener: it notices that a channel of this node was
 // pruned, or replaced.
 func (r *localRoom) Event(frame string) error {
-	event, err := luascripts.DecodeEvent(frame)
+	event, err := luascripts.DecodeDepartures(frame)
 	if err != nil {
 		return err
 	}
 	for _, it := range event.Items {
 		reason := Reason(it.Reason)
-		if it.Kind != luascripts.Removed || reason != TimedOut && reason != Pruned && reason != Replaced {
+		if reason != TimedOut && reason != Pruned && reason != Replaced {
 			continue
 		}
 		node, short, _ := groups.SplitChannel(it.Channel)
