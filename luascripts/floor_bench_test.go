@@ -135,7 +135,7 @@ func BenchmarkFloor(b *testing.B) {
 								batch.Ops[j] = op(i + j)
 								batch.Ops[j].Room, batch.Ops[j].Short = fmt.Sprint("room", (i+j)%row.rooms), fmt.Sprint(i+j)
 							}
-							_, keys, args := store.layout(batch)
+							keys, args := store.arguments(batch, layoutOf(batch))
 							if err := store.runOnce(b.Context(), sc, keys, args).Err(); err != nil {
 								b.Fatal(err)
 							}

@@ -11,14 +11,14 @@ var errReply = errors.New("rollcall: malformed reply")
 
 // decodeReply reads the reply of the write script, which leaves out what its
 // caller knows: the records that it adds, and the names of channels.
-func decodeReply(raw string, b Batch, rooms []roomOps) (Reply, error) {
+func decodeReply(raw string, b Batch, l layout) (Reply, error) {
 	reply := Reply{Results: make([]Result, len(b.Ops))}
 	now, rest, _ := strings.Cut(raw, " ")
 	if len(now) != joinedDigits {
 		return Reply{}, fmt.Errorf("%w: time %.40q", errReply, now)
 	}
-	r := replyReader{batch: b, now: now, rest: rest}
-	for _, room := range rooms {
+	r := replyReader{ops: b.Ops, layout: l, now: now, rest: rest}
+	for _, room := range l.rooms {
 		e, changed, err := r.room(room.ops, reply.Results)
 		if err != nil {
 			return Reply{}, fmt.Errorf("%w: %w", errReply, err)
@@ -31,15 +31,16 @@ func decodeReply(raw string, b Batch, rooms []roomOps) (Reply, error) {
 }
 
 type replyReader struct {
-	batch Batch
-	now   string // as a record that was added begins with it
-	rest  string
+	ops []Op
+	layout
+	now  string // as a record that was added begins with it
+	rest string
 }
 
 // room reads the results of a room's operations, and the event if there was one.
 func (r *replyReader) room(at []int, results []Result) (e Event, changed bool, err error) {
 	for _, i := range at {
-		if results[i], err = r.result(r.batch.Ops[i], &e); err != nil {
+		if results[i], err = r.result(i, &e); err != nil {
 			return e, false, err
 		}
 	}
@@ -61,15 +62,16 @@ func (r *replyReader) room(at []int, results []Result) (e Event, changed bool, e
 	return e, changed, err
 }
 
-// result reads what became of an operation, and adds to the event what it did.
-func (r *replyReader) result(op Op, e *Event) (Result, error) {
+// result reads what became of the i-th operation, and adds to the event what it did.
+func (r *replyReader) result(i int, e *Event) (Result, error) {
 	result := Result{Status: Status(r.next())}
-	item := Item{Kind: Kind(result.Status), Channel: r.batch.channel(op)}
+	item := Item{Kind: Kind(result.Status), Channel: r.channels[i]}
 	var err error
 	switch result.Status {
 	case StatusAdded:
 		r.rest = r.rest[1:]
-		item.Record, err = DecodeRecord(op.added(r.now))
+		result.Stored = r.added(i)
+		item.Record, err = DecodeRecord(result.Stored)
 	case StatusUpdated, StatusSame:
 		item.Record, err = r.record(1)
 	case StatusRemoved:
@@ -85,7 +87,7 @@ func (r *replyReader) result(op Op, e *Event) (Result, error) {
 		if err := r.displaced(e); err != nil {
 			return result, err
 		}
-		return r.result(op, e)
+		return r.result(i, e)
 	default:
 		return result, fmt.Errorf("%w: status %q", errEvent, result.Status)
 	}
@@ -95,10 +97,15 @@ func (r *replyReader) result(op Op, e *Event) (Result, error) {
 	if result.Status != StatusSame {
 		e.Items = append(e.Items, item)
 	}
-	if result.Status != StatusRemoved {
+	switch result.Status {
+	case StatusRemoved:
+		if r.ops[i].Action != Remove {
+			return r.result(i, e) // another entered in its place, or is there
+		}
+	case StatusAdded:
 		result.Record = item.Record
-	} else if op.Action != Remove {
-		return r.result(op, e) // another entered in its place, or is there
+	default:
+		result.Record, result.Stored = item.Record, item.Record.Encode()
 	}
 	return result, nil
 }
@@ -139,12 +146,15 @@ func (r *replyReader) next() byte {
 	return r.rest[0]
 }
 
-// added is the record that an operation adds at a time.
-func (o Op) added(now string) string {
-	switch o.Action {
-	case Add, AddWithin, Revive:
-		return now + o.Record.tail()
+// added is the record that the i-th operation adds.
+func (r *replyReader) added(i int) string {
+	switch op, data := r.ops[i], r.data[i]; op.Action {
+	case Add, Revive:
+		return r.now + data
+	case AddWithin:
+		_, tail, _ := strings.Cut(data, " ") // after the limit
+		return r.now + tail
 	default:
-		return o.Stored
+		return op.Stored
 	}
 }

@@ -83,8 +83,6 @@ type Batch struct {
 	Ops         []Op
 }
 
-func (b Batch) channel(op Op) string { return b.Node + "!" + op.Short }
-
 // Status is what became of an operation.
 type Status byte
 
@@ -103,8 +101,10 @@ const (
 // Result is what became of one operation.
 type Result struct {
 	Status   Status
-	Revision int64  // of the room after the batch
-	Record   Record // as stored, where it is there after the batch: not with StatusGraced
+	Revision int64 // of the room after the batch
+	// Record is there after the batch, if Stored is not empty: not with StatusGraced.
+	Record Record
+	Stored string // the record, encoded
 }
 
 // Reply is what a batch did: a result for each operation, in their order, and
@@ -124,7 +124,8 @@ type RoomEvent struct {
 // client does not try it again by itself: a refusal of the second attempt would
 // hide what became of the first.
 func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
-	rooms, keys, args := s.layout(b)
+	l := layoutOf(b)
+	keys, args := s.arguments(b, l)
 	sc := s.scripts.free
 	for _, op := range b.Ops {
 		if op.Action != Remove && op.Action != Grace && !b.Again {
@@ -135,13 +136,28 @@ func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	if err != nil {
 		return Reply{}, typed(err)
 	}
-	return decodeReply(raw, b, rooms)
+	return decodeReply(raw, b, l)
+}
+
+// layout is how a batch is handed to the script, and how its reply is read.
+type layout struct {
+	rooms    []roomOps
+	channels []string // of each operation
+	data     []string // of each operation
 }
 
 // roomOps are the positions of a room's operations in a batch.
 type roomOps struct {
 	name string
 	ops  []int
+}
+
+func layoutOf(b Batch) layout {
+	l := layout{rooms: byRoom(b.Ops), channels: make([]string, len(b.Ops)), data: make([]string, len(b.Ops))}
+	for i, op := range b.Ops {
+		l.channels[i], l.data[i] = b.Node+"!"+op.Short, op.data()
+	}
+	return l
 }
 
 func byRoom(ops []Op) []roomOps {
@@ -159,24 +175,23 @@ func byRoom(ops []Op) []roomOps {
 	return rooms
 }
 
-func (s *Store) layout(b Batch) (rooms []roomOps, keys []string, args []any) {
-	rooms = byRoom(b.Ops)
+func (s *Store) arguments(b Batch, l layout) (keys []string, args []any) {
 	remember := s.remember.Load()
-	keys = make([]string, 0, 7+3*len(rooms))
+	keys = make([]string, 0, 7+3*len(l.rooms))
 	keys = append(keys, s.Node(b.Shard, b.Node), s.Presences(b.Shard, b.Node), s.Index(b.Shard, b.Node),
 		s.Rooms(b.Shard), s.Empty(b.Shard), s.Grace(b.Shard), s.Exclusive(b.Shard))
 
-	args = make([]any, 0, 6+2*len(rooms)+4*len(b.Ops))
+	args = make([]any, 0, 6+2*len(l.rooms)+4*len(b.Ops))
 	args = append(args, b.Node, b.Incarnation, b.Number, s.publish, remember, 0)
 	unseen := 0
-	for _, op := range b.Ops {
+	for i, op := range b.Ops {
 		if ms := op.Unseen.Milliseconds(); ms > 0 {
-			args = append(args, b.channel(op), ms)
+			args = append(args, l.channels[i], ms)
 			unseen++
 		}
 	}
 	args[5] = unseen
-	for _, room := range rooms {
+	for _, room := range l.rooms {
 		keys = s.roomKeys(keys, room.name, remember)
 		letters := make([]byte, len(room.ops))
 		for k, i := range room.ops {
@@ -184,13 +199,13 @@ func (s *Store) layout(b Batch) (rooms []roomOps, keys []string, args []any) {
 		}
 		args = append(args, sized(room.name), letters)
 		for _, i := range room.ops {
-			args = append(args, b.channel(b.Ops[i]))
+			args = append(args, l.channels[i])
 		}
 		for _, i := range room.ops {
-			args = append(args, b.Ops[i].data())
+			args = append(args, l.data[i])
 		}
 	}
-	return rooms, keys, args
+	return keys, args
 }
 
 // roomKeys appends the keys of a room that a script is given.

@@ -68,7 +68,7 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 				t.replace(ctx, e, room, h.revision+1)
 				continue
 			}
-			if e.rewrite(room, result.Record.Encode(), Revision(result.Revision)) || result.Status != luascripts.StatusAdded {
+			if e.rewrite(room, result.Stored, Revision(result.Revision)) || result.Status != luascripts.StatusAdded {
 				continue
 			}
 			// This has undone a prune of which the node has heard only now: the

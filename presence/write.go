@@ -64,11 +64,11 @@ func (t *Tracker) checkAdd(room string, m Member) error {
 	if err := checkRoom(room); err != nil {
 		return err
 	}
-	for field, name := range map[string]string{"user": m.User, "key": m.Key} {
-		if name == "" {
+	for _, n := range [...]struct{ field, name string }{{"user", m.User}, {"key", m.Key}} {
+		if n.name == "" {
 			continue
 		}
-		if err := luascripts.CheckName(field, name); err != nil {
+		if err := luascripts.CheckName(n.field, n.name); err != nil {
 			return err
 		}
 	}
@@ -130,7 +130,7 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op l
 	record, revision := results[0].Record, Revision(results[0].Revision)
 	e.written.Store(t.ticks.Load())
 	e.see(sent)
-	if old, ok := e.record(held{room: local, record: record.Encode(), revision: revision}); ok {
+	if old, ok := e.record(held{room: local, record: results[0].Stored, revision: revision}); ok {
 		t.rooms.release(old.room) // one hold is enough
 	}
 	// The connection may have been lost since, or a prune that came just before
@@ -201,7 +201,7 @@ func (t *Tracker) update(ctx context.Context, e *entry, room string, info []byte
 		return 0, ErrNotPresent
 	}
 	revision := Revision(results[0].Revision)
-	e.rewrite(room, results[0].Record.Encode(), revision)
+	e.rewrite(room, results[0].Stored, revision)
 	return revision, nil
 }
 
