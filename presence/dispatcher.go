@@ -34,9 +34,12 @@ func newDispatcher(handler func(context.Context, Change), log *zap.Logger) *disp
 	return &dispatcher{handler: handler, log: log, waiting: make(map[string][]Change)}
 }
 
+// wanted tells whether there is a handler: else there is nothing to post.
+func (d *dispatcher) wanted() bool { return d.handler != nil }
+
 // post has the handler called. It does not wait.
 func (d *dispatcher) post(c Change) {
-	if d.handler == nil {
+	if !d.wanted() {
 		return
 	}
 	d.mu.Lock()

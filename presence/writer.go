@@ -15,8 +15,6 @@ import (
 )
 
 const (
-	maxOps       = 256      // operations in one script call: about a millisecond of Redis
-	maxBytes     = 64 << 10 // of infos that are written in one: the same
 	writeTimeout = 5 * time.Second
 	resendFirst  = time.Millisecond // the pause before a batch is sent again
 	resendFor    = 300 * time.Millisecond
@@ -34,6 +32,7 @@ type writer struct {
 	shard        int
 	registration luascripts.Registration
 	queue        *commit.Queue[*write]
+	rooms        roomsTaken // by the batch that is being formed
 
 	mu          lock // guards what follows, held while a batch is under way
 	incarnation luascripts.Incarnation
@@ -63,54 +62,9 @@ type outcome struct {
 }
 
 func newWriter(t *Tracker, shard int, r luascripts.Registration) *writer {
-	w := &writer{tracker: t, shard: shard, registration: r, mu: newLock()}
+	w := &writer{tracker: t, shard: shard, registration: r, rooms: newRoomsTaken(), mu: newLock()}
 	w.queue = commit.NewQueue(w.take, w.run)
 	return w
-}
-
-// take bounds a batch, and keeps operations on the same channel and room in
-// different ones, and all others on a room from one that must be alone there.
-func (w *writer) take(pending []*write) int {
-	type target struct{ short, room string } // short is empty: any channel
-	seen, taken := make(map[target]struct{}), make(map[string]struct{})
-	total, bytes := 0, 0
-	for i, p := range pending {
-		total += len(p.ops)
-		for _, op := range p.ops {
-			bytes += w.weight(op)
-		}
-		if i > 0 && (total > maxOps || bytes > maxBytes) {
-			return i
-		}
-		for _, op := range p.ops {
-			who := op.Short
-			if op.Alone() {
-				who = ""
-			}
-			_, same := seen[target{who, op.Room}]
-			_, alone := taken[op.Room]
-			if same || alone {
-				return i
-			}
-		}
-		for _, op := range p.ops {
-			seen[target{op.Short, op.Room}] = struct{}{}
-			seen[target{"", op.Room}] = struct{}{}
-			if op.Alone() {
-				taken[op.Room] = struct{}{}
-			}
-		}
-	}
-	return len(pending)
-}
-
-// weight is what an operation counts of maxBytes. A removal only reads the record,
-// which costs a fifth, and nothing to speak of where infos are not large.
-func (w *writer) weight(op luascripts.Op) int {
-	if op.Action == luascripts.Remove || op.Action == luascripts.Grace {
-		return max(0, w.tracker.opts.MaxInfo-defaultMaxInfo) / 5
-	}
-	return len(op.Record.Info) + len(op.Stored)
 }
 
 // do writes operations in one step. After an error none of them is in effect,
@@ -299,13 +253,8 @@ func (w *writer) refuse(batch []*write, err error) {
 // added or changed for callers who were told that it failed.
 func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 	w.tracker.stats.wrote(batch, reply)
-	for _, e := range reply.Events {
-		for _, c := range w.tracker.singleChanges(e) {
-			if w.restores(batch, c) {
-				c.Restored, c.UsersCame, c.Counts.Healing = true, nil, true
-			}
-			w.tracker.changes.post(c)
-		}
+	if w.tracker.changes.wanted() {
+		w.report(batch, reply.Events)
 	}
 	var undo []luascripts.Op
 	at := 0
@@ -323,6 +272,18 @@ func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 	}
 	if len(undo) > 0 {
 		w.write([]*write{{ctx: context.Background(), ops: undo, done: make(chan outcome, 1)}})
+	}
+}
+
+// report has the change handler called with what a batch did.
+func (w *writer) report(batch []*write, events []luascripts.RoomEvent) {
+	for _, e := range events {
+		for _, c := range w.tracker.singleChanges(e) {
+			if w.restores(batch, c) {
+				c.Restored, c.UsersCame, c.Counts.Healing = true, nil, true
+			}
+			w.tracker.changes.post(c)
+		}
 	}
 }
 
@@ -360,6 +321,11 @@ func (w *writer) send(batch []*write, number int64, again bool) (luascripts.Repl
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
 	b := luascripts.Batch{Shard: w.shard, Node: w.registration.Node, Incarnation: w.incarnation.ID, Number: number, Again: again}
+	total := 0
+	for _, p := range batch {
+		total += len(p.ops)
+	}
+	b.Ops = make([]luascripts.Op, 0, total)
 	for _, p := range batch {
 		b.Ops = append(b.Ops, p.ops...)
 	}

@@ -1,0 +1,81 @@
+package presence
+
+import "github.com/rollcall-go/rollcall/luascripts"
+
+const (
+	maxOps   = 256      // operations in one script call: about a millisecond of Redis
+	maxBytes = 64 << 10 // of infos that are written in one: the same
+)
+
+// take bounds a batch, and keeps operations on the same channel and room in
+// different ones, and all others on a room from one that must be alone there.
+func (w *writer) take(pending []*write) int {
+	defer w.rooms.reset()
+	total, bytes := 0, 0
+	for i, p := range pending {
+		total += len(p.ops)
+		for _, op := range p.ops {
+			bytes += w.weight(op)
+		}
+		if i > 0 && (total > maxOps || bytes > maxBytes || !w.rooms.fit(p.ops)) {
+			return i
+		}
+		w.rooms.add(p.ops)
+	}
+	return len(pending)
+}
+
+// weight is what an operation counts of maxBytes. A removal only reads the record,
+// which costs a fifth, and nothing to speak of where infos are not large.
+func (w *writer) weight(op luascripts.Op) int {
+	if op.Action == luascripts.Remove || op.Action == luascripts.Grace {
+		return max(0, w.tracker.opts.MaxInfo-defaultMaxInfo) / 5
+	}
+	return len(op.Record.Info) + len(op.Stored)
+}
+
+// roomsTaken are the rooms of a batch, with the channels there. It is kept from batch
+// to batch for its memory.
+type roomsTaken struct {
+	channels map[target]struct{}
+	alone    map[string]struct{} // rooms of which nothing else may be in the batch
+}
+
+// target is a channel in a room, or where it is empty, any channel there.
+type target struct{ short, room string }
+
+func newRoomsTaken() roomsTaken {
+	return roomsTaken{channels: make(map[target]struct{}), alone: make(map[string]struct{})}
+}
+
+func (r *roomsTaken) reset() {
+	clear(r.channels)
+	clear(r.alone)
+}
+
+// fit tells whether operations may be in the batch.
+func (r *roomsTaken) fit(ops []luascripts.Op) bool {
+	for i := range ops {
+		at := target{ops[i].Short, ops[i].Room}
+		if ops[i].Alone() {
+			at.short = ""
+		}
+		_, same := r.channels[at]
+		_, alone := r.alone[at.room]
+		if same || alone {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *roomsTaken) add(ops []luascripts.Op) {
+	for i := range ops {
+		room := ops[i].Room
+		r.channels[target{ops[i].Short, room}] = struct{}{}
+		r.channels[target{"", room}] = struct{}{}
+		if ops[i].Alone() {
+			r.alone[room] = struct{}{}
+		}
+	}
+}
