@@ -136,6 +136,25 @@ func checkDepartures(t *testing.T, s string, e luascripts.Event) {
 	}
 }
 
+// Each node decodes as much of each event of a room in which it has channels.
+func TestWhatIsNotReadOfAnEventDoesNotAllocate(t *testing.T) {
+	_, arrivals, _ := strings.Cut(anEvent, "+")
+	header, _, _ := strings.Cut(anEvent, "-")
+	noDepartures := header + "+" + arrivals
+	for name, decode := range map[string]func() error{
+		"header":        func() error { _, err := luascripts.DecodeEventHeader(anEvent); return err },
+		"no departures": func() error { _, err := luascripts.DecodeDepartures(noDepartures); return err },
+	} {
+		if n := testing.AllocsPerRun(100, func() {
+			if err := decode(); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
 func FuzzDecodeEventHeader(f *testing.F) {
 	f.Add(anEvent)
 	f.Add("\x01C1 0 1 0 0 0\n?")
