@@ -17,7 +17,7 @@ func joinTable() table {
 	for _, callers := range []int{64, 1024} {
 		t.rows = append(t.rows, row{
 			name:  fmt.Sprintf("join, 1,000 rooms, %d callers", callers),
-			sides: everyone,
+			sides: writers,
 			quick: true,
 			targets: []target{
 				limit[callers],
@@ -26,7 +26,7 @@ func joinTable() table {
 			turn: joinTurn(callers, func(n int) int { return max(1, n/100) }),
 		}, row{
 			name:  fmt.Sprintf("join, a room of its own, %d callers", callers),
-			sides: everyone,
+			sides: writers,
 			targets: []target{
 				limit[callers],
 				{of: kops, against: um, atLeast: 1.8},

@@ -11,13 +11,13 @@ func leaveTable() table {
 	for _, callers := range []int{64, 1024} {
 		one := row{
 			name:  fmt.Sprintf("leave, 1,000 rooms, %d callers", callers),
-			sides: everyone,
+			sides: writers,
 			quick: callers == 64,
 			turn:  leaveTurn(callers),
 		}
 		ten := row{
 			name:  fmt.Sprintf("leave all of 10 rooms, %d callers", callers),
-			sides: everyone,
+			sides: writers,
 			quick: callers == 64,
 			turn:  leaveAllTurn(callers),
 		}

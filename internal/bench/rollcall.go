@@ -19,7 +19,11 @@ type rollcall struct {
 }
 
 func newRollcall(ctx context.Context, addr string, opts *presence.Options) (*rollcall, error) {
-	r, err := newRollcallLayer(ctx, addr, nil)
+	return newRollcallOf(ctx, addr, nil, opts)
+}
+
+func newRollcallOf(ctx context.Context, addr string, layer *groups.Options, opts *presence.Options) (*rollcall, error) {
+	r, err := newRollcallLayer(ctx, addr, layer)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,10 @@ type target struct {
 	was     float64
 }
 
-var everyone = []string{ours, peer, um, maps}
+var (
+	everyone = []string{ours, peer, um, maps}
+	writers  = []string{ours, two, peer, um, maps}
+)
 
 // bench is a run of the rows.
 type bench struct {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/rollcall-go/rollcall/groups"
 )
 
 // side is one of the libraries compared, as one node. Members are numbered, and
@@ -27,6 +29,7 @@ type side interface {
 
 const (
 	ours = "rollcall"
+	two  = "rollcall, 2 shards" // and so two batches of a node under way
 	peer = "centrifuge"     // no counts of users
 	um   = "centrifuge um"  // with its user mapping
 	maps = "centrifuge map" // its map presence: atomic, with revisions
@@ -36,6 +39,8 @@ func openSide(ctx context.Context, name, addr string) (side, error) {
 	switch name {
 	case ours:
 		return newRollcall(ctx, addr, nil)
+	case two:
+		return newRollcallOf(ctx, addr, &groups.Options{Shards: 2}, nil)
 	case peer, um:
 		return newCentrifuge(addr, name == um)
 	case maps:
