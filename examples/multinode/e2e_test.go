@@ -21,6 +21,7 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
 )
 
 // gone is the bound for visitors that show no sign of life any more.
@@ -250,8 +251,11 @@ func TestRealRedis(t *testing.T) {
 	// Redis away later is an answer too.
 	server.Kill()
 	redistest.Eventually(t, slack, func() error {
-		if status := f.get(1, "/healthz", nil); status != http.StatusServiceUnavailable {
-			return fmt.Errorf("health: status %d", status)
+		var answer struct {
+			Health struct{ State presence.State }
+		}
+		if status := f.get(1, "/healthz", &answer); status != http.StatusOK || answer.Health.State != presence.Degraded {
+			return fmt.Errorf("health: status %d, %+v", status, answer)
 		}
 		return nil
 	})

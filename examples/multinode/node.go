@@ -199,14 +199,14 @@ func (n *node) handler() http.Handler {
 	return n.onlyFleet(mux)
 }
 
-func (n *node) serveHealth(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
-	if err := n.client.Ping(ctx).Err(); err != nil {
-		writeError(w, http.StatusServiceUnavailable, fmt.Errorf("redis at %s does not answer: %w", redisName(n.config.Redis), err))
-		return
+// serveHealth tells that a node serves also while Redis is away: to replace all nodes
+// then would disconnect everybody, and help nobody.
+func (n *node) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	health, status := n.tracker.Health(), http.StatusOK
+	if health.State == presence.Closed {
+		status = http.StatusServiceUnavailable
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"status": "ok", "node": n.layer.NodeID(), "health": n.tracker.Health()})
+	writeJSON(w, status, map[string]any{"node": n.layer.NodeID(), "health": health})
 }
 
 // reports go to the supervisor, each a line of its own.
