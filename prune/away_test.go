@@ -1,10 +1,16 @@
 package prune_test
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
@@ -62,6 +68,36 @@ func TestASweepLeavesOutWhatDoesNotAnswer(t *testing.T) {
 		deleted, err := pruner.Rooms(ctx)
 		if len(deleted) != 1 || deleted[0] != rooms[1] || !errors.Is(err, presence.ErrUnavailable) {
 			t.Errorf("%v, %v", deleted, err)
+		}
+	})
+}
+
+// Ten minutes without Redis are 120 sweeps, and no more lines than minutes.
+func TestTheLogOfAnOutageIsShort(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		core, logs := observer.New(zapcore.InfoLevel)
+		reader, err := presence.NewReader(t.Context(), s.NewClient(t), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pruner, err := prune.New(reader, &prune.Options{Logger: zap.New(core)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		defer run.Wait()
+		defer cancel()
+		run.Go(func() { _ = pruner.Run(ctx) }) // ends with ctx
+		s.Stop()
+		redistest.Advance(t, 10*time.Minute)
+		if n := logs.FilterMessage("not pruned").Len(); n < 10 || n > 12 || logs.Len() != n {
+			t.Errorf("%d lines: %v", logs.Len(), logs.All())
+		}
+		s.Start()
+		redistest.Advance(t, time.Minute)
+		if logs.FilterMessage("pruned again").Len() != 1 {
+			t.Errorf("%v", logs.All())
 		}
 	})
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/rollcall-go/rollcall/internal/outagelog"
 	"github.com/rollcall-go/rollcall/luascripts"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -26,8 +28,8 @@ type Options struct {
 	// that the nodes of a fleet do not sweep together. Defaults to 5 s.
 	Interval time.Duration
 
-	// Logger gets a line for each sweep that fails; Layer.Logger is one. Defaults
-	// to none.
+	// Logger gets a line when sweeps begin to fail, one each minute while they do, and
+	// one when they are well again; Layer.Logger is one. Defaults to none.
 	Logger *zap.Logger
 }
 
@@ -65,9 +67,24 @@ func New(target Target, opts *Options) (*Pruner, error) {
 	return p, nil
 }
 
-// Run sweeps presences and rooms until ctx ends, and returns its error. A sweep
-// that fails is logged, and the next one does its work.
+// Run sweeps presences and rooms until ctx ends, and returns its error. What a sweep
+// fails to do, the next one does.
 func (p *Pruner) Run(ctx context.Context) error {
+	log := outagelog.New[string](outagelog.Options{
+		Logger: p.opts.Logger, Field: "what", Away: "not pruned", Back: "pruned again",
+		Gather: p.opts.Interval, // so that presences and rooms share a line
+	})
+	var logging sync.WaitGroup
+	defer logging.Wait()
+	logging.Go(func() { log.Run(ctx) })
+	told := func(what string, err error) {
+		switch {
+		case err == nil:
+			log.Back(what)
+		case ctx.Err() == nil:
+			log.Away(what, err)
+		}
+	}
 	for {
 		timer := time.NewTimer(p.opts.Interval - mathrand.N(p.opts.Interval/5+1))
 		select {
@@ -76,12 +93,10 @@ func (p *Pruner) Run(ctx context.Context) error {
 			timer.Stop()
 			return ctx.Err()
 		}
-		if _, err := p.Presences(ctx); err != nil && ctx.Err() == nil {
-			p.opts.Logger.Warn("presences not pruned", zap.Error(err))
-		}
-		if _, err := p.Rooms(ctx); err != nil && ctx.Err() == nil {
-			p.opts.Logger.Warn("rooms not pruned", zap.Error(err))
-		}
+		_, err := p.Presences(ctx)
+		told("presences", err)
+		_, err = p.Rooms(ctx)
+		told("rooms", err)
 	}
 }
 
