@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,7 +15,7 @@ import (
 
 const (
 	clusterName = "cluster"
-	masters     = 3
+	clusterSize = 3 // masters, unless a test says how many
 	slots       = 16384
 )
 
@@ -24,67 +25,43 @@ const (
 // line of each.
 func Cluster(t testing.TB, args ...string) *Server {
 	t.Helper()
-	return ClusterOf(t, masters, args...)
+	return ClusterOf(t, clusterSize, args...)
 }
 
 // ClusterOf is [Cluster] with another number of masters.
 func ClusterOf(t testing.TB, n int, args ...string) *Server {
 	t.Helper()
-	nodes, err := newCluster(serverPath(t), n, clusterArgs(args))
-	if err == nil {
-		err = join(nodes)
-	}
+	nodes, err := startCluster(serverPath(t), n, 0, clusterArgs(args))
 	t.Cleanup(func() { finishAll(t, nodes) })
 	if err != nil {
 		t.Fatalf("start cluster: %v", err)
 	}
-	return clusterServer(t, nodes)
+	return clusterServer(t, nodes, make([]*process, n))
 }
 
-func clusterServer(t testing.TB, processes []*process) *Server {
-	s := &Server{t: t, name: clusterName, replicas: make([]*process, len(processes))}
-	for _, p := range processes {
+func clusterServer(t testing.TB, masters, replicas []*process) *Server {
+	s := &Server{t: t, name: clusterName, replicas: slices.Clone(replicas)}
+	for _, p := range masters {
 		s.Addrs = append(s.Addrs, p.address())
 		s.nodes = append(s.nodes, p)
 	}
 	return s
 }
 
-// newCluster starts n processes that do not know each other yet.
-func newCluster(path string, n int, args func() ([]string, error)) ([]*process, error) {
-	nodes := make([]*process, n)
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	for i := range nodes {
-		wg.Go(func() { nodes[i], errs[i] = newProcess(path, args) })
+// startCluster returns the masters and then the replicas, those that it could
+// start if there is an error.
+func startCluster(path string, masters, replicas int, args arguments) ([]*process, error) {
+	nodes, err := newProcesses(path, masters+replicas, args)
+	if err == nil {
+		err = join(nodes[:masters], nodes[masters:])
 	}
-	wg.Wait()
-	err := errors.Join(errs...)
-	if err != nil {
-		closeAll(nodes)
-		return nil, err
-	}
-	return nodes, nil
-}
-
-func closeAll(nodes []*process) {
-	for _, p := range nodes {
-		if p != nil {
-			p.close()
-		}
-	}
-}
-
-func finishAll(t testing.TB, nodes []*process) {
-	for _, p := range nodes {
-		finish(t, p)
-	}
+	return nodes, err
 }
 
 // clusterArgs gives the bus a port of its own, because Redis's habit of adding
 // 10000 may land on one that is taken.
-func clusterArgs(more []string) func() ([]string, error) {
-	return func() ([]string, error) {
+func clusterArgs(more []string) arguments {
+	return func(string) ([]string, error) {
 		bus, err := freePort()
 		return append([]string{
 			"--cluster-enabled", "yes",
@@ -105,10 +82,11 @@ func (p *process) arg(name string) string {
 	return ""
 }
 
-// join deals out the slots, introduces the nodes and waits until all agree.
-func join(nodes []*process) error {
-	for i, p := range nodes {
-		first, last := i*slots/len(nodes), (i+1)*slots/len(nodes)-1
+// join deals out the slots, introduces the nodes, gives each replica its master
+// and waits until all agree.
+func join(masters, replicas []*process) error {
+	for i, p := range masters {
+		first, last := i*slots/len(masters), (i+1)*slots/len(masters)-1
 		err := p.once(func(ctx context.Context, c *redis.Client) error {
 			if err := c.ClusterAddSlotsRange(ctx, first, last).Err(); err != nil {
 				return err
@@ -118,13 +96,20 @@ func join(nodes []*process) error {
 			if err := c.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err(); err != nil {
 				return err
 			}
-			return meet(ctx, c, nodes[0])
+			return meet(ctx, c, masters[0])
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return clusterReady(nodes)
+	// Meanwhile the masters wait before they accept writes.
+	errs := make([]error, len(replicas))
+	var wg sync.WaitGroup
+	for i, p := range replicas {
+		wg.Go(func() { errs[i] = follow(p, masters[i], masters) })
+	}
+	wg.Wait()
+	return errors.Join(errors.Join(errs...), clusterReady(masters))
 }
 
 // meet introduces c's node to peer, and so to all that it knows.

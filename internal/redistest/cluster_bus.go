@@ -37,12 +37,12 @@ func newBus() *bus {
 }
 
 // args adds to a node's arguments what puts it on the bus.
-func (b *bus) args(of func() ([]string, error)) func() ([]string, error) {
+func (b *bus) args(of arguments) arguments {
 	if b == nil {
 		return of
 	}
-	return func() ([]string, error) {
-		args, err := of()
+	return func(dir string) ([]string, error) {
+		args, err := of(dir)
 		if err != nil {
 			return nil, err
 		}

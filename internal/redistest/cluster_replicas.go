@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -18,26 +16,13 @@ func ClusterWithReplicas(t testing.TB, args ...string) *Server {
 	t.Helper()
 	path, b := serverPath(t), newBus()
 	t.Cleanup(b.close) // after the processes
-	nodes, err := newCluster(path, 2*masters, b.args(clusterArgs(args)))
+	nodes, err := startCluster(path, clusterSize, clusterSize, b.args(clusterArgs(args)))
 	t.Cleanup(func() { finishAll(t, nodes) })
-	if err == nil {
-		err = join(nodes[:masters])
-	}
 	if err != nil {
 		t.Fatalf("start cluster: %v", err)
 	}
-	s := clusterServer(t, nodes[:masters])
+	s := clusterServer(t, nodes[:clusterSize], nodes[clusterSize:])
 	s.bus = b
-	errs := make([]error, masters)
-	var wg sync.WaitGroup
-	for i, p := range nodes[masters:] {
-		wg.Go(func() { errs[i] = s.follow(p, nodes[i]) })
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatalf("replicas: %v", err)
-	}
-	s.replicas = slices.Clone(nodes[masters:])
 	return s
 }
 
@@ -51,7 +36,7 @@ func (s *Server) AddReplica(i int) *Server {
 		s.t.Fatalf("start replica: %v", err)
 	}
 	s.t.Cleanup(func() { finish(s.t, p) })
-	if err := s.follow(p, nodes[i]); err != nil {
+	if err := follow(p, nodes[i], nodes); err != nil {
 		s.t.Fatalf("replica of %s: %v", nodes[i].address(), err)
 	}
 	s.replicas[i] = p
@@ -113,15 +98,15 @@ func (s *Server) AwaitReplica(i int) {
 		return errors.Join(hasRole(ctx, c, "slave"), inStep(ctx, c))
 	})
 	if err == nil {
-		err = s.known(p, master)
+		err = known(p, master, s.processes())
 	}
 	if err != nil {
 		s.t.Fatalf("%s is no replica: %v", p.address(), err)
 	}
 }
 
-// follow makes p a replica of master.
-func (s *Server) follow(p, master *process) error {
+// follow makes p a replica of master, which is one of all masters.
+func follow(p, master *process, masters []*process) error {
 	id, err := master.clusterID()
 	if err != nil {
 		return err
@@ -139,15 +124,15 @@ func (s *Server) follow(p, master *process) error {
 	if err != nil {
 		return err
 	}
-	return s.known(p, master)
+	return known(p, master, masters)
 }
 
 // known waits until all masters know the replica: a stranger gets no vote.
-func (s *Server) known(p, master *process) error {
+func known(p, master *process, masters []*process) error {
 	id, err := master.clusterID()
-	for _, n := range s.nodes {
+	for _, m := range masters {
 		if err == nil {
-			err = n.(*process).await(func(ctx context.Context, c *redis.Client) error {
+			err = m.await(func(ctx context.Context, c *redis.Client) error {
 				return hasReplica(ctx, c, id, p.address())
 			})
 		}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,13 +37,27 @@ type process struct {
 	done chan struct{} // closed when proc has been waited for
 }
 
-// newProcess starts path on a free port. Extra returns arguments to add, and is
-// called again with each port that is tried.
-func newProcess(path string, extra func() ([]string, error)) (*process, error) {
+// arguments returns what to add to the command line of a process whose files are
+// in dir. It is called again with each port that is tried.
+type arguments func(dir string) ([]string, error)
+
+// newProcesses starts n processes, and returns those that it could start.
+func newProcesses(path string, n int, args arguments) ([]*process, error) {
+	all, errs := make([]*process, n), make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { all[i], errs[i] = newProcess(path, args) })
+	}
+	wg.Wait()
+	return slices.DeleteFunc(all, func(p *process) bool { return p == nil }), errors.Join(errs...)
+}
+
+// newProcess starts path on a free port.
+func newProcess(path string, args arguments) (*process, error) {
 	var err error
 	for range 10 {
 		var p *process
-		if p, err = tryProcess(path, extra); err == nil {
+		if p, err = tryProcess(path, args); err == nil {
 			return p, nil
 		}
 		if !errors.Is(err, errInUse) {
@@ -52,12 +67,8 @@ func newProcess(path string, extra func() ([]string, error)) (*process, error) {
 	return nil, err
 }
 
-func tryProcess(path string, extra func() ([]string, error)) (*process, error) {
+func tryProcess(path string, args arguments) (*process, error) {
 	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	args, err := extra()
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +76,11 @@ func tryProcess(path string, extra func() ([]string, error)) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{path: path, port: port, dir: dir, args: args}
-	if err := p.start(); err != nil {
+	p := &process{path: path, port: port, dir: dir}
+	if p.args, err = args(dir); err == nil {
+		err = p.start()
+	}
+	if err != nil {
 		p.close()
 		return nil, err
 	}

@@ -8,7 +8,7 @@ const realName = "redis"
 // are added to its command line, as in Real(t, "--maxclients", "20").
 func Real(t testing.TB, args ...string) *Server {
 	t.Helper()
-	p, err := newProcess(serverPath(t), func() ([]string, error) { return args, nil })
+	p, err := newProcess(serverPath(t), func(string) ([]string, error) { return args, nil })
 	if err != nil {
 		t.Fatalf("start redis: %v", err)
 	}
@@ -27,4 +27,10 @@ func finish(t testing.TB, p *process) {
 		t.Logf("log of redis-server %s:\n%s", p.address(), p.tail())
 	}
 	p.close()
+}
+
+func finishAll(t testing.TB, processes []*process) {
+	for _, p := range processes {
+		finish(t, p)
+	}
 }

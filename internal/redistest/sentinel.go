@@ -36,7 +36,7 @@ func Sentinels(t testing.TB, args ...string) *Watched {
 		t.Fatal(err)
 	}
 	for range watchers {
-		p, err := newProcess(serverPath(t), func() ([]string, error) {
+		p, err := newProcess(serverPath(t), func(string) ([]string, error) {
 			file := filepath.Join(t.TempDir(), "sentinel.conf") // which it rewrites
 			text := fmt.Sprintf("sentinel monitor %s %s %s 2\n"+
 				"sentinel down-after-milliseconds %[1]s 1000\nsentinel failover-timeout %[1]s 5000\n", watched, host, port)

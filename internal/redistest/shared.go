@@ -45,7 +45,9 @@ func (p *clusterPool) open() { p.ready = true }
 func (p *clusterPool) close() {
 	p.lent.Lock()
 	defer p.lent.Unlock()
-	closeAll(p.nodes)
+	for _, n := range p.nodes {
+		n.close()
+	}
 	p.nodes, p.ready = nil, false
 }
 
@@ -68,17 +70,13 @@ func sharedCluster(t testing.TB) *Server {
 		shared.lent.Unlock()
 	})
 	if shared.nodes == nil {
-		nodes, err := newCluster(path, masters, clusterArgs(nil))
-		if err == nil {
-			err = join(nodes)
-		}
+		nodes, err := startCluster(path, clusterSize, clusterSize, clusterArgs(nil))
 		if err != nil {
-			closeAll(nodes)
 			t.Fatalf("start cluster: %v", err)
 		}
 		shared.nodes = nodes
 	}
-	s := clusterServer(t, shared.nodes)
+	s := clusterServer(t, shared.nodes[:clusterSize], shared.nodes[clusterSize:])
 	s.lease = l
 	s.Flush()
 	return s

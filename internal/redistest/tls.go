@@ -43,7 +43,7 @@ func RealTLS(t testing.TB, args ...string) (s *Server, addr string, config *tls.
 		"--tls-auth-clients", "yes",
 	}, args...)
 	path, port := serverPath(t), 0
-	p, err := newProcess(path, func() ([]string, error) {
+	p, err := newProcess(path, func(string) ([]string, error) {
 		var err error
 		port, err = freePort()
 		return append([]string{"--tls-port", strconv.Itoa(port)}, args...), err
