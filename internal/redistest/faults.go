@@ -12,7 +12,7 @@ func (s *Server) Node(i int) *Server {
 	}
 	n := s.nodes[i]
 	name := s.name
-	if name == clusterName {
+	if s.Real() {
 		name = realName
 	}
 	return &Server{Addrs: []string{n.address()}, t: s.t, name: name, nodes: []node{n}, mini: s.mini, lease: s.lease}

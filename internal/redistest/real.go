@@ -13,6 +13,10 @@ func Real(t testing.TB, args ...string) *Server {
 		t.Fatalf("start redis: %v", err)
 	}
 	t.Cleanup(func() { finish(t, p) })
+	return single(t, p)
+}
+
+func single(t testing.TB, p *process) *Server {
 	return &Server{Addrs: []string{p.address()}, t: t, name: realName, nodes: []node{p}}
 }
 

@@ -101,15 +101,19 @@ func (p *Pair) Sync() {
 func (s *Server) ReplicaOf(addr string) {
 	s.t.Helper()
 	s.disturb("make a replica of", func(ctx context.Context, c *redis.Client) error {
-		host, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			return err
-		}
-		if err := c.ReplicaOf(ctx, host, port).Err(); err != nil {
-			return err
-		}
-		return poll(patience, func() error { return inStep(ctx, c) })
+		return replicate(ctx, c, addr)
 	})
+}
+
+func replicate(ctx context.Context, c *redis.Client, addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	if err := c.ReplicaOf(ctx, host, port).Err(); err != nil {
+		return err
+	}
+	return poll(patience, func() error { return inStep(ctx, c) })
 }
 
 func inStep(ctx context.Context, c *redis.Client) error {

@@ -6,12 +6,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 const (
+	sentinelName = "sentinel"
+
 	watchers = 3
 	watched  = "main" // what Sentinel calls the master
 )
@@ -29,34 +33,74 @@ type Watched struct {
 // the command lines of the two.
 func Sentinels(t testing.TB, args ...string) *Watched {
 	t.Helper()
-	w := &Watched{t: t, Master: Real(t, args...), Replica: Real(t, args...)}
-	w.Replica.ReplicaOf(w.Master.Addrs[0])
-	host, port, err := net.SplitHostPort(w.Master.Addrs[0])
+	processes, err := startSentinels(serverPath(t), time.Second, args...)
+	t.Cleanup(func() { finishAll(t, processes) })
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("start sentinels: %v", err)
 	}
-	for range watchers {
-		p, err := newProcess(serverPath(t), func(string) ([]string, error) {
-			file := filepath.Join(t.TempDir(), "sentinel.conf") // which it rewrites
-			text := fmt.Sprintf("sentinel monitor %s %s %s 2\n"+
-				"sentinel down-after-milliseconds %[1]s 1000\nsentinel failover-timeout %[1]s 5000\n", watched, host, port)
-			return []string{file, "--sentinel"}, os.WriteFile(file, []byte(text), 0o600)
-		})
-		if err != nil {
-			t.Fatalf("start sentinel: %v", err)
-		}
-		t.Cleanup(func() { finish(t, p) })
+	return newWatched(t, processes)
+}
+
+// newWatched takes what startSentinels returns.
+func newWatched(t testing.TB, processes []*process) *Watched {
+	w := &Watched{t: t, Master: single(t, processes[0]), Replica: single(t, processes[1])}
+	for _, p := range processes[2:] {
 		w.Addrs = append(w.Addrs, p.address())
 	}
-	// Those that do not know each other yet, or the replica, replace nothing.
-	w.ask(func(ctx context.Context, c *redis.SentinelClient) error {
-		master, err := c.Master(ctx, watched).Result()
-		if err == nil && (master["num-other-sentinels"] != "2" || master["num-slaves"] != "1") {
-			err = fmt.Errorf("sentinel knows %s sentinels and %s replicas", master["num-other-sentinels"], master["num-slaves"])
-		}
-		return err
-	})
 	return w
+}
+
+// startSentinels returns a master, its replica and the sentinels, or those that it
+// could start. The master is replaced when it is gone for as long as that.
+func startSentinels(path string, gone time.Duration, args ...string) ([]*process, error) {
+	pair, err := newProcesses(path, 2, func(string) ([]string, error) { return args, nil })
+	if err != nil {
+		return pair, err
+	}
+	master, replica := pair[0], pair[1]
+	err = replica.once(func(ctx context.Context, c *redis.Client) error { return replicate(ctx, c, master.address()) })
+	if err != nil {
+		return pair, err
+	}
+	sentinels, err := newProcesses(path, watchers, func(dir string) ([]string, error) {
+		file := filepath.Join(dir, "sentinel.conf") // which it rewrites
+		text := fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d %d\n"+
+			"sentinel down-after-milliseconds %[1]s %[4]d\nsentinel failover-timeout %[1]s 5000\n",
+			watched, master.port, watchers/2+1, gone.Milliseconds())
+		return []string{file, "--sentinel"}, os.WriteFile(file, []byte(text), 0o600)
+	})
+	all := slices.Concat(pair, sentinels)
+	for _, p := range sentinels {
+		if err == nil {
+			err = p.once(hasty)
+		}
+	}
+	for _, p := range sentinels {
+		if err == nil {
+			err = p.await(acquainted)
+		}
+	}
+	return all, err
+}
+
+// hasty makes a sentinel tell of itself ten times a second, so that they need not
+// two seconds to meet.
+func hasty(ctx context.Context, c *redis.Client) error {
+	return c.Do(ctx, "SENTINEL", "DEBUG", "PUBLISH-PERIOD", 100).Err()
+}
+
+// acquainted fails while a sentinel does not know the others or the replica: it
+// would replace nothing.
+func acquainted(ctx context.Context, c *redis.Client) error {
+	master := redis.NewMapStringStringCmd(ctx, "SENTINEL", "MASTER", watched)
+	if err := c.Process(ctx, master); err != nil {
+		return err
+	}
+	known := master.Val()
+	if known["num-other-sentinels"] != fmt.Sprint(watchers-1) || known["num-slaves"] != "1" {
+		return fmt.Errorf("redistest: knows %s sentinels and %s replicas", known["num-other-sentinels"], known["num-slaves"])
+	}
+	return nil
 }
 
 // NewClient returns a client that asks the sentinels for the master. It is closed
@@ -66,10 +110,11 @@ func (w *Watched) NewClient(t testing.TB, hooks ...func(*redis.UniversalOptions)
 	return w.Server().NewClient(t, hooks...)
 }
 
-// Server is the master as its clients find it, through the sentinels. It must not
-// be stopped, as they would replace it.
+// Server is the master as its clients find it, through the sentinels, who replace
+// it when it is stopped.
 func (w *Watched) Server() *Server {
 	s := *w.Master
+	s.name = sentinelName
 	s.via = func(o *redis.UniversalOptions) { o.Addrs, o.MasterName = w.Addrs, watched }
 	return &s
 }

@@ -49,7 +49,7 @@ type node interface {
 	dropClients() error
 }
 
-// Name returns "miniredis", "redis" or "cluster".
+// Name returns "miniredis", "redis", "cluster" or "sentinel".
 func (s *Server) Name() string { return s.name }
 
 // Real reports whether a redis-server process answers, or several do.

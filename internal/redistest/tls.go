@@ -54,8 +54,7 @@ func RealTLS(t testing.TB, args ...string) (s *Server, addr string, config *tls.
 	t.Cleanup(func() { finish(t, p) })
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.cert)
-	s = &Server{Addrs: []string{p.address()}, t: t, name: realName, nodes: []node{p}}
-	return s, loopback(port), &tls.Config{
+	return single(t, p), loopback(port), &tls.Config{
 		RootCAs:      roots,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{client.cert.Raw}, PrivateKey: client.key}},
 	}
