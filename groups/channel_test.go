@@ -59,7 +59,7 @@ func TestOverflow(t *testing.T) {
 		{"CloseChannel", groups.CloseChannel, []string{"1", "2"}, groups.ErrChannelFull, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				l := newLayer(t, s, func(o *groups.Options) { o.Capacity, o.Overflow = 2, test.policy })
 				full := newChannel(t, l, "g")
 				sibling := newChannel(t, l, "g")
@@ -111,7 +111,7 @@ func TestLocalSendTellsOfAFullMailbox(t *testing.T) {
 }
 
 func TestFullMailboxOfAnotherNode(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newLayer(t, s), newLayer(t, s, func(o *groups.Options) { o.Capacity = 1 })
 		c, mark := newChannel(t, b), newChannel(t, b)
 		send(t, a, c, "1", "2") // that it was full is not told across nodes
@@ -199,7 +199,7 @@ func TestReceiveWakesWhenClosed(t *testing.T) {
 }
 
 func TestClosedChannelLeavesItsGroups(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := newLayer(t, s, func(o *groups.Options) { o.Linger = 20 * time.Millisecond })
 		other := newLayer(t, s)
 		c, stays := newChannel(t, l, "g", "h"), newChannel(t, l, "h")

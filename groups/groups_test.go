@@ -12,7 +12,7 @@ import (
 )
 
 func TestGroupAcrossNodes(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b, c := newLayer(t, s), newLayer(t, s), newLayer(t, s)
 		other := beside(a, "lobby")
 		a1, a2 := newChannel(t, a, "lobby", other), newChannel(t, a, "lobby")
@@ -41,7 +41,7 @@ func TestGroupAcrossNodes(t *testing.T) {
 }
 
 func TestAddTwiceDeliversOnce(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := newLayer(t, s, func(o *groups.Options) { o.Linger = time.Millisecond })
 		mark := beside(l, "g")
 		c := newChannel(t, l, "g", "g", mark)
@@ -63,7 +63,7 @@ func TestAddTwiceDeliversOnce(t *testing.T) {
 }
 
 func TestSendAcrossNodes(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newLayer(t, s), newLayer(t, s)
 		ca, cb, other := newChannel(t, a), newChannel(t, b), newChannel(t, b)
 		send(t, a, cb, "remote", "remote 2")
@@ -99,7 +99,7 @@ func TestLocalSendCopiesThePayload(t *testing.T) {
 
 func TestMessagesOfOneSenderStayInOrder(t *testing.T) {
 	const senders, each = 4, 300
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		wide := func(o *groups.Options) { o.Capacity = senders * each }
 		a, b := newLayer(t, s, wide), newLayer(t, s, wide)
 		ca, cb := newChannel(t, a, "g"), newChannel(t, b, "g")
@@ -160,7 +160,7 @@ func TestMessageRoundTrip(t *testing.T) {
 }
 
 func TestPrefixesAreApart(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a := newLayer(t, s)
 		b := newLayer(t, s, func(o *groups.Options) { o.Prefix = "another" })
 		ca, cb := newChannel(t, a, "g"), newChannel(t, b, "g")
@@ -173,7 +173,7 @@ func TestPrefixesAreApart(t *testing.T) {
 }
 
 func TestClosedLayer(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx := t.Context()
 		l, other := newLayer(t, s), newLayer(t, s)
 		c := newChannel(t, l, "g")

@@ -66,7 +66,7 @@ func TestInvalidOptions(t *testing.T) {
 }
 
 func TestSendToDeadNode(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newLayer(t, s), newLayer(t, s)
 		c := newChannel(t, b)
 		send(t, a, c, "alive")

@@ -72,7 +72,7 @@ func TestMuxRefusesRegistrationsThatMakeNoSense(t *testing.T) {
 }
 
 func TestMuxServe(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		layer, err := groups.New(t.Context(), s.NewClient(t), nil)
 		if err != nil {
 			t.Fatal(err)

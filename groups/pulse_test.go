@@ -13,7 +13,7 @@ import (
 
 // A pulse is heard in the very slot of its shard, as a script there publishes it.
 func TestPulse(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		l := newLayer(t, s)
 		newLayer(t, s) // another node's are not this one's
@@ -53,7 +53,7 @@ func TestPulse(t *testing.T) {
 
 // A doubt about a shard is told to those who listen there, and to nobody else.
 func TestPulseInDoubt(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := newLayer(t, s)
 		listeners := make(map[int]*listener) // by shard
 		for i := 0; len(listeners) < l.Store().Shards(); i++ {

@@ -61,7 +61,7 @@ func unopened(t *testing.T, l *Layer, want uint64) {
 }
 
 func TestSealedOnTheBus(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newSealed(t, s, testKey('a')), newSealed(t, s, testKey('a'))
 		ca, cb := enter(t, a, "lobby"), enter(t, b, "lobby")
 		secret := Message{Type: "a.secret.type", Payload: []byte("a secret payload")}
@@ -97,7 +97,7 @@ func TestSealedOnTheBus(t *testing.T) {
 }
 
 func TestFramesThatDoNotOpen(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newSealed(t, s, testKey('a')), newSealed(t, s, testKey('b'))
 		clear := newSealed(t, s)
 		members := map[*Layer]*Channel{}
@@ -130,7 +130,7 @@ func TestFramesThatDoNotOpen(t *testing.T) {
 }
 
 func TestReplayElsewhere(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a := newSealed(t, s, testKey('a'))
 		lobby, other := enter(t, a, "lobby"), enter(t, a, "other")
 		tap := wiretap(t, s, a.store.Room("lobby"))

@@ -107,7 +107,7 @@ func TestRingIsRefused(t *testing.T) {
 }
 
 func TestClientThatDoesNotFitTheServer(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		if !s.Real() {
 			t.Skip("miniredis does not tell what it is")
 		}

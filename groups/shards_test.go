@@ -13,7 +13,7 @@ import (
 )
 
 func TestShardsByDefault(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		want := 1
 		if s.IsCluster() {
 			want = 16
@@ -30,7 +30,7 @@ func TestShardsByDefault(t *testing.T) {
 // The first number is recorded; another one is refused, whichever of the two is
 // the greater, and nothing is written for it.
 func TestShardsMismatch(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		for i, numbers := range [][2]int{{1, 16}, {16, 1}, {4, 1024}, {1024, 2}} {
 			prefix := fmt.Sprint("p", i)
@@ -59,7 +59,7 @@ func TestShardsMismatch(t *testing.T) {
 // Of nodes that start for the first time at the same moment, with different
 // numbers, those with one number go on.
 func TestFirstStartOfSeveral(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		for round := range 10 {
 			var mu sync.Mutex

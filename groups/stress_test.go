@@ -20,7 +20,7 @@ import (
 func TestConcurrentUse(t *testing.T) {
 	const workers, steps, names = 8, 150, 3
 	policies := []groups.Overflow{groups.DropNewest, groups.DropOldest, groups.CloseChannel}
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		var layers []*groups.Layer
 		for _, policy := range policies {
 			layers = append(layers, newLayer(t, s, func(o *groups.Options) {
@@ -133,7 +133,7 @@ func (w *waiting) Done() <-chan struct{} {
 // The channel takes its group with it, and with that the subscription that
 // GroupAdd waits for.
 func TestChannelClosedDuringGroupAdd(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		var closed atomic.Bool
 		gate := make(chan struct{})
 		client := s.NewClient(t, func(o *redis.UniversalOptions) {
@@ -168,7 +168,7 @@ func TestChannelClosedDuringGroupAdd(t *testing.T) {
 }
 
 func TestCloseWhileInUse(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := newLayer(t, s)
 		started := make(chan struct{}, 8)
 		var wg sync.WaitGroup

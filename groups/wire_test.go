@@ -62,7 +62,7 @@ func TestRubbishIsCountedAndDropped(t *testing.T) {
 		room = append(room, "\x01M"+l)
 		inbox = append(inbox, "\x01D"+l, "\x01D\x01a"+l)
 	}
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l, other := newLayer(t, s), newLayer(t, s)
 		c, client := newChannel(t, l, "g"), s.NewClient(t)
 		for _, frame := range room {
@@ -83,7 +83,7 @@ func TestRubbishIsCountedAndDropped(t *testing.T) {
 }
 
 func TestListen(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := newLayer(t, s, func(o *groups.Options) { o.Linger = time.Millisecond })
 		client, topic := s.NewClient(t), l.Store().Room("room")
 		c, first, second := newChannel(t, l), newListener(), newListener()
@@ -129,7 +129,7 @@ func TestListen(t *testing.T) {
 }
 
 func TestGapAndNewSubscriptionAfterKill(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l, other := newLayer(t, s), newLayer(t, s)
 		c, quiet := newChannel(t, l, "room", "second"), newListener()
 		ls := newListener()
@@ -188,7 +188,7 @@ func TestRedisAway(t *testing.T) {
 		"frozen":  {(*redistest.Server).Freeze, (*redistest.Server).Thaw},
 	} {
 		t.Run(name, func(t *testing.T) {
-			redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				l := newLayer(t, s)
 				c := newChannel(t, l, "g")
 				fault[0](s)
@@ -236,7 +236,7 @@ func TestNewWithoutServer(t *testing.T) {
 }
 
 func TestCloseWithFrozenServer(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l, err := groups.New(t.Context(), s.NewClient(t), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -279,7 +279,7 @@ func (c *lossy) Read(b []byte) (int, error) {
 }
 
 func TestAtMostOnceWhenTheReplyIsLost(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		var armed atomic.Bool
 		client := s.NewClient(t, func(o *redis.UniversalOptions) {
 			o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {

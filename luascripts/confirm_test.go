@@ -10,7 +10,7 @@ import (
 // A presence that its node has is taken for removed where the room is still the
 // one in which it was, and is added again where the room has been lost since.
 func TestConfirm(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", "hi"), add("lobby", "2", "bob", ""))
 		r, born := w.record("lobby", "1"), w.header("lobby").Birth

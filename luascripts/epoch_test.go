@@ -101,7 +101,7 @@ func TestRenewTellsOfLosses(t *testing.T) {
 		begins bool // an epoch
 	}{
 		{"nothing", func(*world) {}, false, false, false},
-		{"all data", func(w *world) { w.must(w.c.FlushAll(w.ctx).Err()) }, true, false, false},
+		{"all data", func(w *world) { w.server.Flush() }, true, false, false},
 		{"a batch", func(w *world) { w.number[0]++ }, true, true, false},
 		{"a batch, of numbers with more digits", func(w *world) {
 			w.reach(9)
@@ -155,7 +155,7 @@ func TestRenewEndsHealing(t *testing.T) {
 
 // Who renews hears whether the server has the node's own subscription.
 func TestRenewPulse(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorldOf(t, s, 4, "n1")
 		for shard := range w.Shards() {
 			heard := func() bool {

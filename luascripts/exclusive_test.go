@@ -173,7 +173,7 @@ var exclusives = []struct {
 func TestExclusive(t *testing.T) {
 	for _, tt := range exclusives {
 		t.Run(tt.name, func(t *testing.T) {
-			redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				w := newWorld(t, s)
 				for _, given := range tt.given {
 					w.write(given...)
@@ -198,7 +198,7 @@ func TestExclusive(t *testing.T) {
 // What the claims say may be lost, as a key may be evicted: the two that are there
 // then settle it when their nodes assert them.
 func TestRivalsSettle(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.rarely = true
 		older, newer := exclusive(keep("lobby", "1", joined, "ann", "")), exclusive(keep("lobby", "2", joined+1, "ann", ""))
@@ -220,7 +220,7 @@ func TestRivalsSettle(t *testing.T) {
 // Of two that are there, as the claims were lost, the one without a claim leaves
 // where it would come back.
 func TestARivalThatComesBackLeaves(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.rarely = true
 		w.write(exclusive(add("lobby", "1", "ann", "")))
@@ -237,7 +237,7 @@ func TestARivalThatComesBackLeaves(t *testing.T) {
 
 // Another node's channel gives way, too, and the sweep of a dead node frees a place.
 func TestExclusiveOfSeveralNodes(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.rarely = true
 		o := w.another("n2")

@@ -10,7 +10,7 @@ import (
 )
 
 func TestSameNumberReturnsTheStoredReplyAndDoesNothingTwice(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", ""))
 		b := w.batch(add("lobby", "1", "bob", "x"), add("lobby", "2", "cyd", "y"), remove("den", "1"))
@@ -61,7 +61,7 @@ func TestFence(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				w := newWorld(t, s)
 				w.reach(4)
 				w.write(add("lobby", "1", "ann", "old"))
@@ -87,7 +87,7 @@ func TestFence(t *testing.T) {
 }
 
 func TestAgainRunsABatchThatNeverRan(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", "hi"))
 		b := w.batch(add("den", "1", "ann", ""), remove("lobby", "1"))
@@ -101,7 +101,7 @@ func TestAgainRunsABatchThatNeverRan(t *testing.T) {
 
 // Where Redis has lost batches, as in a failover, the next one says so.
 func TestABatchThatFollowsLostOnesIsFenced(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		lost := w.batch(add("den", "1", "ann", ""))
 		next := w.batch(add("lobby", "1", "ann", "hi"))
@@ -124,7 +124,7 @@ func TestABatchThatFollowsLostOnesIsFenced(t *testing.T) {
 // Numbers begin anew with an incarnation, and so do replies: the first batch
 // must not get that of an earlier process.
 func TestANewIncarnationBeginsWithoutReplies(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", "hi"))
 		w.register()

@@ -12,7 +12,7 @@ import (
 // What is under the prefix goes, however much it is, and what only looks like it
 // stays.
 func TestFlush(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		for _, prefix := range []string{"app", "a*"} {
 			k, err := luascripts.NewKeys(prefix, 4)

@@ -10,7 +10,7 @@ import (
 
 // The number of shards can be another one once nobody is there, and not before.
 func TestForget(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorldOf(t, s, 4, "n1")
 		keys, err := luascripts.NewKeys("test", 8)
 		w.must(err)

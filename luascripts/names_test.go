@@ -22,7 +22,7 @@ var hostile = []string{
 // and everything is found again to be removed. On a cluster a name with braces
 // must not leave its shard.
 func TestHostileNames(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorldOf(t, s, 4, "n1")
 		w.rarely = true // on a cluster it takes long
 		for _, name := range hostile {
@@ -76,7 +76,7 @@ func TestHostileNames(t *testing.T) {
 }
 
 func TestHostileNodes(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		for _, name := range []string{"{}", "}{a}", "a b", "\x00", "*", ":", "🙂"} {
 			w := newWorldOf(t, s, 2, name)
 			w.write(add("lobby", "1", "ann", ""))
@@ -94,7 +94,7 @@ func TestHostileNodes(t *testing.T) {
 
 // All hostile names together in one room, as channels and as users.
 func TestHostileNamesInOneRoom(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		var come, leave []luascripts.Op
 		for _, name := range hostile {
@@ -113,7 +113,7 @@ func TestHostileNamesInOneRoom(t *testing.T) {
 }
 
 func TestLargeInfo(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		info := strings.Repeat("\x00\xff:+1\n", 20_000)
 		heard := w.listen("lobby")

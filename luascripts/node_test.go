@@ -15,7 +15,7 @@ import (
 const time24 = 24 * time.Hour
 
 func TestRegisterTaken(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		r := w.registration()
 		r.Token = "other"
@@ -45,7 +45,7 @@ func TestRegisterTaken(t *testing.T) {
 
 // The old incarnation's presences stay until they are pruned or taken over.
 func TestRegisterKeepsPresences(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", ""))
 		w.register()
@@ -57,7 +57,7 @@ func TestRegisterKeepsPresences(t *testing.T) {
 }
 
 func TestRegisterMismatch(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorldOf(t, s, 2, "n1")
 		r := w.registration()
 		r.Node = "n2"
@@ -95,7 +95,7 @@ func TestRegisterMismatch(t *testing.T) {
 }
 
 func TestRenew(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.leased(time.Hour)
 		for _, inc := range []string{"", "1", w.inc[0] + "0"} {
@@ -146,7 +146,7 @@ func (w *world) row() luascripts.NodeRow {
 }
 
 func TestNodeRows(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", ""), add("den", "1", "ann", ""), add("den", "2", "", ""))
 		row := w.row()
@@ -184,7 +184,7 @@ func TestRetire(t *testing.T) {
 		{name: "another after the lease with presences", leased: time.Hour, busy: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				w := newWorld(t, s)
 				if tt.busy {
 					w.write(add("lobby", "1", "ann", ""))
@@ -211,7 +211,7 @@ func TestRetire(t *testing.T) {
 }
 
 func TestTouch(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", ""), add("lobby", "2", "", ""), add("lobby", "3", "", ""))
 		for _, short := range []string{"1", "2", "3"} {
@@ -252,7 +252,7 @@ func (w *world) stale(age time.Duration) []string {
 
 // The clock of a new master may be behind: a channel never gets older by it.
 func TestTouchNeverGoesBack(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", ""))
 		w.seen("1", -time.Hour)
@@ -266,7 +266,7 @@ func TestTouchNeverGoesBack(t *testing.T) {
 }
 
 func TestTouchTakesMaxTouch(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "c500", "ann", ""))
 		var shorts []string
@@ -282,7 +282,7 @@ func TestTouchTakesMaxTouch(t *testing.T) {
 
 // Entering a room is being seen: also where nothing changes.
 func TestAddTouches(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", ""))
 		w.seen("1", time.Hour)

@@ -14,7 +14,7 @@ func equal(a, b []luascripts.RoomEvent) bool {
 }
 
 func TestRevisionsRiseAndChain(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		var last luascripts.Header
 		for i, op := range []luascripts.Op{
@@ -41,7 +41,7 @@ func TestRevisionsRiseAndChain(t *testing.T) {
 }
 
 func TestRevisionStaysWhereNothingChanges(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", "hi"))
 		want := w.header("lobby")
@@ -61,7 +61,7 @@ func TestRevisionStaysWhereNothingChanges(t *testing.T) {
 // A new room begins at Redis's time in microseconds, so that a room made again
 // after it was deleted goes on above its old revisions.
 func TestRevisionBeginsAtTheTime(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		before := w.now().UnixMicro()
 		e := w.write(add("lobby", "1", "ann", "")).Events[0]
@@ -84,7 +84,7 @@ func TestRevisionBeginsAtTheTime(t *testing.T) {
 // Where the clock went back, revisions count on by one; Lua's tostring would
 // round numbers like these.
 func TestRevisionsAreExact(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", ""))
 		for _, revision := range []int64{1_999_999_999_999_998, 4_123_456_789_012_345, 9_007_199_254_740_900} {
@@ -103,7 +103,7 @@ func TestRevisionsAreExact(t *testing.T) {
 }
 
 func TestBatchNumbersAreExact(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.reach(9_007_199_254_740_000)
 		for i := range 3 {

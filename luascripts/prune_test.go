@@ -36,7 +36,7 @@ func (w *world) pruneAll(shard int, node string) []luascripts.RoomEvent {
 }
 
 func TestPruneSeveralRoomsAndChannels(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(
 			add("a", "1", "ann", "hi"), add("b", "1", "ann", ""), add("a", "2", "ann", ""),
@@ -58,7 +58,7 @@ func TestPruneSeveralRoomsAndChannels(t *testing.T) {
 func TestPruneGivesTheReason(t *testing.T) {
 	for _, reason := range []byte{'e', 'n', 'x'} {
 		t.Run(string(reason), func(t *testing.T) {
-			redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				w := newWorld(t, s)
 				w.write(add("lobby", "1", "ann", ""))
 				w.seen("1", time.Hour)
@@ -71,7 +71,7 @@ func TestPruneGivesTheReason(t *testing.T) {
 }
 
 func TestTouchedInBetweenIsKept(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", ""), add("lobby", "2", "bob", ""), add("den", "1", "ann", ""))
 		w.seen("1", time.Hour)
@@ -84,7 +84,7 @@ func TestTouchedInBetweenIsKept(t *testing.T) {
 }
 
 func TestRemovedInBetweenIsNoEvent(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", ""))
 		w.seen("1", time.Hour)
@@ -96,7 +96,7 @@ func TestRemovedInBetweenIsNoEvent(t *testing.T) {
 
 // A room that the sweeper did not know of keeps the channel, and its index.
 func TestPruneKeepsRoomsItWasNotGiven(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("a", "1", "ann", ""))
 		w.seen("1", time.Hour)
@@ -138,7 +138,7 @@ func TestPruneAge(t *testing.T) {
 		{"a shorter one, older", 10 * time.Second, 11 * time.Second, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				w := newWorld(t, s)
 				w.write(add("lobby", "1", "ann", ""))
 				w.seen("1", tt.seen)
@@ -155,7 +155,7 @@ func TestPruneAge(t *testing.T) {
 // A channel without an entry in the index is forgotten, and so is one whose
 // rooms do not know it.
 func TestPruneRepairs(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		old := float64(w.now().Add(-time.Hour).UnixMilli())
 		w.must(w.c.ZAdd(w.ctx, w.Presences(0, "n1"), redis.Z{Score: old, Member: "1"}, redis.Z{Score: old, Member: "2"}).Err())
@@ -169,7 +169,7 @@ func TestPruneRepairs(t *testing.T) {
 }
 
 func TestStaleIsBounded(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		const rooms = luascripts.MaxSweep + 50
 		var batch []luascripts.Op
@@ -221,7 +221,7 @@ func TestStaleIsBounded(t *testing.T) {
 }
 
 func TestPruneRoomsKeepsAnOccupiedOne(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("a", "1", "ann", ""), add("b", "1", "ann", ""))
 		w.write(remove("a", "1"), remove("b", "1"))

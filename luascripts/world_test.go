@@ -18,6 +18,7 @@ import (
 // A world is one store, and one node that writes to it.
 type world struct {
 	*luascripts.Store
+	server *redistest.Server
 	t      *testing.T
 	ctx    context.Context
 	c      redis.UniversalClient
@@ -41,7 +42,7 @@ func newWorldOf(t *testing.T, server *redistest.Server, shards int, node string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, ctx: t.Context(), c: server.NewClient(t), node: node}
+	w := &world{server: server, t: t, ctx: t.Context(), c: server.NewClient(t), node: node}
 	if w.Store, err = luascripts.Open(w.ctx, w.c, keys); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func newWorldOf(t *testing.T, server *redistest.Server, shards int, node string)
 // another is a second node of the same store.
 func (w *world) another(node string) *world {
 	w.t.Helper()
-	o := &world{Store: w.Store, t: w.t, ctx: w.ctx, c: w.c, node: node}
+	o := &world{Store: w.Store, server: w.server, t: w.t, ctx: w.ctx, c: w.c, node: node}
 	o.register()
 	return o
 }

@@ -176,7 +176,7 @@ var writes = []writeRow{
 func TestWrite(t *testing.T) {
 	for _, tt := range slices.Concat(writes, keeps, graces, identities) {
 		t.Run(tt.name, func(t *testing.T) {
-			redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				w := newWorld(t, s)
 				for _, given := range tt.given {
 					w.write(given...)
@@ -196,7 +196,7 @@ func TestWrite(t *testing.T) {
 }
 
 func TestSameReturnsTheStoredRecord(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", "hi"))
 		for _, op := range []luascripts.Op{add("lobby", "1", "ann", "other"), update("lobby", "1", "hi")} {
@@ -212,7 +212,7 @@ func TestSameReturnsTheStoredRecord(t *testing.T) {
 // A fixed clock would hide a joined at that is written anew, so the record is
 // made old.
 func TestUpdateKeepsJoinedAt(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		w.write(add("lobby", "1", "ann", "hi"))
 		w.must(w.c.HSet(w.ctx, w.Room("lobby"), "n1!1", "1000000000007\x00\x03annhi").Err())
@@ -224,7 +224,7 @@ func TestUpdateKeepsJoinedAt(t *testing.T) {
 }
 
 func TestJoinedAtIsRedisTime(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		before := w.now().UnixMilli()
 		w.write(add("lobby", "1", "ann", "hi"))
@@ -235,7 +235,7 @@ func TestJoinedAtIsRedisTime(t *testing.T) {
 }
 
 func TestSealedIsKeptAndIsAChange(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		op := add("lobby", "1", "ann", "hi")
 		op.Record.Sealed = true
@@ -253,7 +253,7 @@ func TestSealedIsKeptAndIsAChange(t *testing.T) {
 }
 
 func TestNodesShareARoom(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		w := newWorld(t, s)
 		o := w.another("n2")
 		write := func(w *world, ops ...luascripts.Op) []luascripts.RoomEvent {
@@ -272,7 +272,7 @@ func TestNodesShareARoom(t *testing.T) {
 func TestEventIsPublishedAsReturned(t *testing.T) {
 	for _, tt := range slices.Concat(writes, keeps, graces, identities) {
 		t.Run(tt.name, func(t *testing.T) {
-			redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 				w := newWorld(t, s)
 				for _, given := range tt.given {
 					w.write(given...)

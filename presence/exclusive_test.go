@@ -65,7 +65,7 @@ func only(t *testing.T, n *node, room, channel string) {
 }
 
 func TestTheNewestTakesThePlace(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b, c := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		w, err := c.Watch(t.Context(), "lobby", nil)
 		if err != nil {
@@ -129,7 +129,7 @@ func TestTheNewestTakesThePlace(t *testing.T) {
 
 // Many come at once, as one user, to several nodes: one stays.
 func TestOneOfManyStays(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		const each = 20
 		nodes := []*node{newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})}
 		var work sync.WaitGroup
@@ -269,7 +269,7 @@ func TestAFailedAdditionHasReplaced(t *testing.T) {
 
 // A pruned channel that gives a sign of life comes back, unless another has come.
 func TestAPrunedExclusiveChannel(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		opts := presence.Options{FlushInterval: 50 * time.Millisecond}
 		a, b := newNode(t, s, opts), newNode(t, s, opts)
 		pruner, err := prune.New(b.Tracker, nil)

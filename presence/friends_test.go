@@ -66,7 +66,7 @@ func (h *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 }
 
 func TestCountsOfAFriendsListIsOneRoundTrip(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		n.add(t, "online:user7", n.open(t), "user7")
 		client := s.NewClient(t)

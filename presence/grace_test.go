@@ -11,7 +11,7 @@ import (
 
 // Who is in grace is as present as anyone, and Presences alone tells until when.
 func TestPresencesTellWhoIsInGrace(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		ann, bob := n.open(t), n.open(t)
 		n.add(t, "lobby", ann, "ann")

@@ -87,7 +87,7 @@ func newReader(t *testing.T, s *redistest.Server, keys ...[]byte) *presence.Read
 }
 
 func TestSealedInfo(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n, leave := newSealedNode(t, s, testKey('a'))
 		c := n.enter(t, "lobby", "ana", "a secret of 16 b") // MaxInfo is of the plaintext
 		if _, err := n.Update(t.Context(), "lobby", c, []byte("another secret")); err != nil {
@@ -142,7 +142,7 @@ func TestSealedInfo(t *testing.T) {
 // An info opens in its place alone, so that nobody who can write to Redis can
 // give one presence the info of another, or one of their own.
 func TestInfoElsewhere(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n, _ := newSealedNode(t, s, testKey('a'))
 		clear, _ := newSealedNode(t, s)
 		ana := n.enter(t, "lobby", "ana", "admin")
@@ -212,7 +212,7 @@ func TestReaderKeys(t *testing.T) {
 // every info and hears every message at every moment.
 func TestKeyRotation(t *testing.T) {
 	before, after := testKey('a'), testKey('b')
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		type member struct {
 			*node
 			leave func()

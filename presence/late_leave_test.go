@@ -135,7 +135,7 @@ func TestALeaveThatComesLate(t *testing.T) {
 // Row 30: one user on two nodes, whose connections come and go at once. While one
 // of them is there, the user is.
 func TestOneUserOnTwoNodes(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		a.add(t, "lobby", a.open(t), "ana") // stays
 		for _, n := range []*node{a, b} {

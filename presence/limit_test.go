@@ -15,7 +15,7 @@ import (
 
 // Many come at once to several nodes, and just so many are let in.
 func TestARoomIsNeverOverfull(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		const limit, each = 10, 20
 		nodes := []*node{newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})}
 		var in, refused atomic.Int64
@@ -47,7 +47,7 @@ func TestARoomIsNeverOverfull(t *testing.T) {
 }
 
 func TestWhoIsLetIntoAFullRoom(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		add := func(n *node, c string, m presence.Member) error {
 			t.Helper()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/rollcall-go/rollcall/internal/hashslot"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/presence/presencetest"
@@ -16,9 +17,9 @@ import (
 func TestAllAreConfirmedAfterLostWrites(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		const channels = 50
-		n, client := newNode(t, s, presence.Options{}), s.NewClient(t)
+		n := newNode(t, s, presence.Options{})
 		n.add(t, "lobby", n.open(t), "ana")
-		rewind := save(t, client)
+		rewind := save(t, s)
 		for range channels - 1 {
 			n.add(t, "lobby", n.open(t), "ben")
 		}
@@ -61,44 +62,74 @@ func TestCountsOfAnEvictedKeyAreMended(t *testing.T) {
 }
 
 // save returns what makes Redis forget all that was written since.
-func save(t *testing.T, client redis.UniversalClient) (rewind func()) {
+func save(t *testing.T, s *redistest.Server) (rewind func()) {
 	t.Helper()
-	ctx := t.Context()
+	ctx, client := t.Context(), s.NewClient(t)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	keys, err := client.Keys(ctx, "*").Result()
-	must(err)
-	pipe := client.TxPipeline()
-	pipe.FlushAll(ctx)
-	for _, key := range keys {
-		kind, err := client.Type(ctx, key).Result()
-		must(err)
-		switch kind {
-		case "hash":
-			fields, err := client.HGetAll(ctx, key).Result()
+	// A transaction has the keys of one slot.
+	keys := func() map[int][]string {
+		bySlot := map[int][]string{}
+		for i := range s.Nodes() {
+			all, err := s.Node(i).NewClient(t).Keys(ctx, "*").Result()
 			must(err)
-			pipe.HSet(ctx, key, fields)
-		case "set":
-			members, err := client.SMembers(ctx, key).Result()
-			must(err)
-			for _, m := range members {
-				pipe.SAdd(ctx, key, m)
+			for _, key := range all {
+				bySlot[hashslot.Of(key)] = append(bySlot[hashslot.Of(key)], key)
 			}
-		case "zset":
-			members, err := client.ZRangeWithScores(ctx, key, 0, -1).Result()
-			must(err)
-			pipe.ZAdd(ctx, key, members...)
-		default:
-			t.Fatalf("%q is a %s", key, kind)
+		}
+		return bySlot
+	}
+	restore := map[int][]func(redis.Pipeliner){}
+	for slot, keys := range keys() {
+		for _, key := range keys {
+			restore[slot] = append(restore[slot], copyOf(t, client, key))
 		}
 	}
 	return func() {
 		t.Helper()
-		_, err := pipe.Exec(ctx)
-		must(err)
+		for slot, keys := range keys() {
+			_, err := client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+				p.Del(ctx, keys...)
+				for _, f := range restore[slot] {
+					f(p)
+				}
+				return nil
+			})
+			must(err)
+		}
 	}
+}
+
+// copyOf returns what makes a key anew.
+func copyOf(t *testing.T, client redis.UniversalClient, key string) func(redis.Pipeliner) {
+	t.Helper()
+	ctx := t.Context()
+	kind, err := client.Type(ctx, key).Result()
+	var restore func(redis.Pipeliner)
+	switch kind {
+	case "hash":
+		var fields map[string]string
+		fields, err = client.HGetAll(ctx, key).Result()
+		restore = func(p redis.Pipeliner) { p.HSet(ctx, key, fields) }
+	case "set":
+		var members []string
+		members, err = client.SMembers(ctx, key).Result()
+		restore = func(p redis.Pipeliner) {
+			for _, m := range members {
+				p.SAdd(ctx, key, m)
+			}
+		}
+	case "zset":
+		var members []redis.Z
+		members, err = client.ZRangeWithScores(ctx, key, 0, -1).Result()
+		restore = func(p redis.Pipeliner) { p.ZAdd(ctx, key, members...) }
+	}
+	if err != nil || restore == nil {
+		t.Fatalf("%q is a %q, %v", key, kind, err)
+	}
+	return restore
 }

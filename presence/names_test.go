@@ -108,7 +108,7 @@ func FuzzNames(f *testing.F) {
 
 // The same on servers, where a cluster refuses keys that leave their slot.
 func TestHostilePairs(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		pruner, err := prune.New(n.Tracker, nil)
 		if err != nil {

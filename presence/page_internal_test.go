@@ -11,7 +11,7 @@ import (
 
 // A room of more presences than are read in one step, while it changes.
 func TestALargeRoomIsReadInPages(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		writer, reader := newStranger(t, s), newStranger(t, s)
 		ctx := t.Context()
 		var joins sync.WaitGroup

@@ -15,7 +15,7 @@ import (
 )
 
 func TestAdd(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		ana, ben, anon := a.open(t), b.open(t), b.open(t)
 		r1 := a.add(t, "lobby", ana, "ana")
@@ -58,7 +58,7 @@ func TestAdd(t *testing.T) {
 }
 
 func TestAddAgain(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		c := n.open(t)
 		first, r1, err := n.Add(t.Context(), "lobby", c, presence.Member{User: "ana", Info: []byte("x")})
@@ -87,7 +87,7 @@ func TestAddAgain(t *testing.T) {
 }
 
 func TestRemoveAndLeaveAll(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		c, other := n.open(t), n.open(t)
 		for _, room := range []string{"one", "two", "three"} {
@@ -146,7 +146,7 @@ func TestRemoveAndLeaveAll(t *testing.T) {
 }
 
 func TestUpdate(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		c := n.open(t)
 		r1 := n.add(t, "lobby", c, "ana")
@@ -186,7 +186,7 @@ func TestUpdateOfWhatRedisHasLost(t *testing.T) {
 }
 
 func TestBadInputIsRefusedBeforeRedisIsAsked(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		c := n.open(t)
 		s.Stop()
@@ -216,7 +216,7 @@ func TestBadInputIsRefusedBeforeRedisIsAsked(t *testing.T) {
 }
 
 func TestNamesHoldAnyText(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		names := []string{"{}", "{", "}{a}", "!", ":", "*", "\x00", " ", "a\nb", "é!{0}", strings.Repeat("💡", 63)}
 		for _, name := range names {
@@ -242,7 +242,7 @@ func TestNamesHoldAnyText(t *testing.T) {
 }
 
 func TestRedisAway(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{Lease: 300 * time.Millisecond})
 		stays, leaves, never := n.open(t), n.open(t), n.open(t)
 		n.add(t, "lobby", stays, "ana")
@@ -274,7 +274,7 @@ func TestRedisAway(t *testing.T) {
 // Revisions are ahead of the clock where Redis's was set back. What Add returns
 // is what Redis has all the same.
 func TestAddReturnsWhenRedisSaysItJoined(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		r := n.add(t, "lobby", n.open(t), "ana")
 		key, client := n.Store().Room("lobby"), s.NewClient(t)

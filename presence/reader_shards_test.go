@@ -16,7 +16,7 @@ import (
 
 // A reader finds the data in whatever number of shards it is.
 func TestReaderAdoptsTheNumberOfShards(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		for _, shards := range []int{1, 4, 64} {
 			prefix := fmt.Sprint("p", shards)
@@ -54,7 +54,7 @@ func TestReaderAdoptsTheNumberOfShards(t *testing.T) {
 }
 
 func TestReaderReadsAllShards(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		layer, err := groups.New(t.Context(), client, &groups.Options{Shards: 32})
 		if err != nil {
@@ -110,7 +110,7 @@ func TestReaderReadsAllShards(t *testing.T) {
 
 // The counts of many rooms, in all shards, are one round trip to each master.
 func TestCountsOfManyRoomsAreOneRoundTripPerMaster(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		var sent trips
 		client := s.NewClient(t)
 		if cluster, ok := client.(*redis.ClusterClient); ok {

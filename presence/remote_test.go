@@ -12,7 +12,7 @@ import (
 )
 
 func TestOperationsOnAChannelOfAnotherNode(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		owner, other := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		c := owner.open(t)
 		p, r1, err := other.Add(t.Context(), "lobby", c, presence.Member{User: "ana", Info: []byte("x")})
@@ -62,7 +62,7 @@ func TestOperationsOnAChannelOfAnotherNode(t *testing.T) {
 }
 
 func TestOperationsOnAChannelOfADeadNode(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		for name, call := range map[string]func(context.Context) error{
 			"add": func(ctx context.Context) error {

@@ -44,7 +44,7 @@ func rubbish(random *rand.Rand, sound []string) []string {
 // and count it, and views are soon what Redis has. People come and go meanwhile.
 func TestRubbishOnTheBus(t *testing.T) {
 	const seed = 24
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		w := watch(t, b, "lobby", nil)
 		counts, err := b.WatchCounts(t.Context(), "lobby", nil)

@@ -13,7 +13,7 @@ import (
 )
 
 func TestStatsCountWhatANodeDid(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx := t.Context()
 		a := newNode(t, s, presence.Options{MaxAge: time.Minute, FlushInterval: 10 * time.Millisecond})
 		b := newNode(t, s, presence.Options{})

@@ -84,18 +84,19 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// On a real server, where time passes by itself.
-func TestModelOnRedis(t *testing.T) { modelOn(t, redistest.Real(t)) }
-
-// All in one shard of a cluster, as the model knows one.
-func TestModelOnACluster(t *testing.T) { modelOn(t, redistest.Cluster(t)) }
-
-func modelOn(t *testing.T, s *redistest.Server) {
-	rapid.Check(t, func(rt *rapid.T) {
-		runHistory(t, rt, s, false, func(h *history) {
-			h.watchAll(rt)
-			rt.Repeat(h.commands())
-			h.checkAll()
+// On real servers, where time passes by itself; on a cluster all in one shard, as
+// the model knows one.
+func TestModelOnServers(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		if !s.Real() {
+			return // that is TestModel
+		}
+		rapid.Check(t, func(rt *rapid.T) {
+			runHistory(t, rt, s, false, func(h *history) {
+				h.watchAll(rt)
+				rt.Repeat(h.commands())
+				h.checkAll()
+			})
 		})
 	})
 }

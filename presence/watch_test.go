@@ -39,7 +39,7 @@ func next(t *testing.T, w *presence.Watcher) presence.Diff {
 }
 
 func TestWatch(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		first, second := a.open(t), b.open(t)
 		r := a.add(t, "lobby", first, "ana")
@@ -127,7 +127,7 @@ func TestStartIsAfterARevision(t *testing.T) {
 }
 
 func TestASlowWatcherGetsTheNetEffect(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		stays, goes := n.open(t), n.open(t)
 		n.add(t, "lobby", stays, "ana")
@@ -171,7 +171,7 @@ func TestASlowWatcherGetsTheNetEffect(t *testing.T) {
 }
 
 func TestAWatcherHealsWhatItMissed(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
 		var channels []string
 		for i := range 10 {
@@ -266,7 +266,7 @@ func TestMinInterval(t *testing.T) {
 }
 
 func TestWaitForARevision(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, presence.Options{})
 		c := n.open(t)
 		r := n.add(t, "lobby", c, "ana")

@@ -110,7 +110,7 @@ func die(ctx context.Context, store *luascripts.Store, id string) error {
 
 // A fleet in which everything happens at once, and nothing is wrong.
 func TestABusyFleetIsFoundRight(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		workers, dying := 3, 50*time.Millisecond
 		if !s.Real() {
 			workers, dying = 1, time.Second

@@ -333,7 +333,7 @@ func kinds(problems []prune.Problem) []prune.Kind {
 }
 
 func TestEachDamageIsFoundOnceAndMended(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		f := newShelf(t, s, 4)
 		for _, d := range damages {
 			t.Run(d.name, func(t *testing.T) {
@@ -351,7 +351,7 @@ func TestEachDamageIsFoundOnceAndMended(t *testing.T) {
 
 // What sweeps cannot have removed yet is no problem.
 func TestNothingIsOverdueThatAHoldKeeps(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		f := newShelf(t, s, 4)
 		for _, tt := range []struct {
 			name    string

@@ -98,7 +98,7 @@ func age(t *testing.T, n *node, c *groups.Channel, ago time.Duration) {
 }
 
 func TestPresencesArePrunedOnceAndReportedInBulk(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, time.Minute), newNode(t, s, time.Minute)
 		fresh := a.add(t, "lobby", "ana")
 		var stale []*groups.Channel
@@ -153,7 +153,7 @@ func TestPresencesArePrunedOnceAndReportedInBulk(t *testing.T) {
 }
 
 func TestAPrunedChannelLeavesItsGroupAndIsTold(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, time.Minute), newNode(t, s, time.Minute)
 		c := a.add(t, "lobby", "ana")
 		b.add(t, "lobby", "ben")
@@ -193,7 +193,7 @@ func TestAPrunedChannelLeavesItsGroupAndIsTold(t *testing.T) {
 }
 
 func TestRooms(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		n.add(t, "occupied", "ana")
 		for i := range 250 {
@@ -215,7 +215,7 @@ func TestRooms(t *testing.T) {
 }
 
 func TestAgeOfTheCallers(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		c := n.add(t, "lobby", "ana")
 		age(t, n, c, 10*time.Second)

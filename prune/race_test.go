@@ -56,7 +56,7 @@ func (o *outcomes) follow(t *testing.T, n *node, room string) {
 // removed and has given a sign of life is there again soon.
 func TestSweepersRaceATouch(t *testing.T) {
 	const rounds, channels, maxAge = 30, 20, time.Second
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		owner, first, second := newNode(t, s, maxAge), newNode(t, s, maxAge), newNode(t, s, maxAge)
 		var told outcomes
 		told.follow(t, second, "lobby")

@@ -87,7 +87,7 @@ func haunt(t *testing.T, store *luascripts.Store, room, node, user string) {
 }
 
 func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		// A node corrects what is merely written when it next flushes, which is far off.
 		short, long := newNode(t, s, time.Hour), newNode(t, s, 24*time.Hour)
 		const pages = 2*luascripts.MaxSweep + 50
@@ -160,7 +160,7 @@ func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
 }
 
 func TestStaleTakesAnAgeOfTheCallers(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		c := n.add(t, "lobby", "ana")
 		age(t, n, c, 10*time.Second)
@@ -179,7 +179,7 @@ func TestStaleTakesAnAgeOfTheCallers(t *testing.T) {
 }
 
 func TestEmptyRoomsTellsWhatRoomsThenDeletes(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		n.add(t, "occupied", "ana")
 		c := n.add(t, "again", "ana")
@@ -210,7 +210,7 @@ func TestEmptyRoomsTellsWhatRoomsThenDeletes(t *testing.T) {
 
 // What leaves the pages that were read already must not hide what comes after.
 func TestPagesSkipNothingWhileOthersPrune(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		store := n.Store()
 		key := store.Presences(0, n.layer.NodeID())

@@ -101,7 +101,7 @@ func equal(t *testing.T, got []string, want ...string) {
 }
 
 func TestRoomsMembersAndNodes(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		f := newFleet(t, s)
 		equal(t, fields(f.call(done, "rooms")), "ROOM PRESENCES USERS ANONYMOUS")
 		ann := f.add("lobby", "ann")
@@ -171,7 +171,7 @@ func TestALargeRoomIsReadInPages(t *testing.T) {
 }
 
 func TestCheckRepairAndPrune(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		f := newFleet(t, s)
 		f.add("lobby", "ann")
 		equal(t, fields(f.call(done, "check")), "0 found, 0 left")
@@ -213,7 +213,7 @@ func TestCheckRepairAndPrune(t *testing.T) {
 }
 
 func TestWatch(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		f := newFleet(t, s)
 		f.add("lobby", "ann")
 		ctx, cancel := context.WithCancel(t.Context())

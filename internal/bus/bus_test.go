@@ -104,7 +104,7 @@ func numSub(t testing.TB, client redis.UniversalClient, topic string) int64 {
 }
 
 func TestWaitMeansSubscribed(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		b := newBus(t, client, time.Minute)
 		for i := range 50 {
@@ -146,7 +146,7 @@ func TestWaitGivesUp(t *testing.T) {
 
 // Who waits for a server that is away is told so at once.
 func TestWaitTellsThatTheServerIsAway(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		b := newBus(t, client, time.Minute)
 		sub := b.Subscribe("topic", &ear{})
@@ -200,7 +200,7 @@ func TestWaitEndsWhenTheTopicIsGivenUp(t *testing.T) {
 }
 
 func TestCloseEndsSubscriptions(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		b, e := newBus(t, client, time.Minute), &ear{}
 		wait(t, b.Subscribe("topic", e))
@@ -265,7 +265,7 @@ func TestManyTopicsInFewSubscribes(t *testing.T) {
 }
 
 func TestResubscribe(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		b, e := newBus(t, client, time.Minute), &ear{}
 		sub := b.Subscribe("topic", e)
@@ -298,7 +298,7 @@ func TestResubscribe(t *testing.T) {
 // A connection that is open and dead is noticed after two silences; one that is
 // merely silent is kept.
 func TestFrozenServerIsLeft(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t, func(o *redis.UniversalOptions) { o.ReadTimeout = 100 * time.Millisecond })
 		lost := make(chan struct{}, 1)
 		core, _ := observer.New(zap.WarnLevel)

@@ -17,7 +17,7 @@ import (
 )
 
 func TestDoubt(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		b, e, beside, other := newBus(t, client, time.Minute), &ear{}, &ear{}, &ear{}
 		sub := b.Subscribe("{1}topic", e)

@@ -70,7 +70,7 @@ func TestBusyTopicDoesNotHoldUpOthers(t *testing.T) {
 }
 
 func TestComingAndGoing(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
 		b := newBus(t, client, time.Microsecond)
 		var wg sync.WaitGroup

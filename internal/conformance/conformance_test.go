@@ -15,25 +15,8 @@ type row struct {
 	check     func(t *testing.T, s *redistest.Server)
 }
 
-// TestBehindSentinel goes through them once more on a master that Sentinel watches,
-// but for those that stop it.
-func TestBehindSentinel(t *testing.T) {
-	w := redistest.Sentinels(t)
-	stopped := []string{"Redis down in the middle", "reconnect", "command for cron"}
-	for _, row := range slices.Concat(roomRows, presenceRows, pruneRows, signalRows, decoratorRows, layerRows, maintenanceRows) {
-		if slices.Contains(stopped, row.situation) {
-			continue
-		}
-		t.Run(row.call+" "+row.situation, func(t *testing.T) {
-			s := w.Server()
-			s.Flush()
-			row.check(t, s)
-		})
-	}
-}
-
-// TestConformance goes through all that the original offers, on a miniredis and
-// on a redis-server: go test -run 'TestConformance/Room.objects.add/new'.
+// TestConformance goes through all that the original offers, on every kind of
+// server: go test -run 'TestConformance/Room.objects.add/new'.
 func TestConformance(t *testing.T) {
 	rows := slices.Concat(roomRows, presenceRows, pruneRows, signalRows, decoratorRows, layerRows, maintenanceRows)
 	for len(rows) > 0 {
@@ -44,7 +27,7 @@ func TestConformance(t *testing.T) {
 		}
 		t.Run(call, func(t *testing.T) {
 			for _, row := range rows[:n] {
-				t.Run(row.situation, func(t *testing.T) { redistest.EachWithCluster(t, row.check) })
+				t.Run(row.situation, func(t *testing.T) { redistest.Each(t, row.check) })
 			}
 		})
 		rows = rows[n:]

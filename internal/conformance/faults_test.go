@@ -76,7 +76,7 @@ func TestOutageInTheMiddle(t *testing.T) {
 		for where, at := range cuts {
 			for what, breaks := range breaks {
 				t.Run(name+"/"+at+"/"+what, func(t *testing.T) {
-					redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+					redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 						n, probe := newNode(t, s, quick()), newProber(t, s, nil)
 						ch, other := n.open(t), n.enter(t, "elsewhere", "eve")
 						// The scripts are known, and the channel has another room.
@@ -220,7 +220,7 @@ func TestOutagesUnderLoadAgree(t *testing.T) {
 
 // Redis loses everything. Each node adds again what it holds, and nothing else.
 func TestNodesAddAgainWhatRedisHasLost(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		nodes, probe := fleet(t, s, 2, quick()), newProber(t, s, nil)
 		var channels []*groups.Channel
 		for i, n := range nodes {
@@ -265,7 +265,7 @@ func TestNodesAddAgainWhatRedisHasLost(t *testing.T) {
 // Two living processes cannot have one node id: the second is refused, and the
 // first goes on. A dead one's can be had again.
 func TestATakenNodeIDIsRefused(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		id := config{groups: groups.Options{NodeID: "web-1"}}
 		first := newNode(t, s, id)
 		ch := first.enter(t, "lobby", "ana")

@@ -15,7 +15,7 @@ import (
 // and in others, and other rooms' handlers are called. At most 128 calls wait:
 // the rest becomes one bulk change, which says how the room is.
 func TestAStuckHandlerLosesNoWrite(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		stuck, entered := make(chan struct{}), make(chan struct{}, 1)
 		n := newNode(t, s, config{change: func(_ *node, c presence.Change) {
 			if c.Room == "lobby" {
@@ -76,7 +76,7 @@ func TestAStuckHandlerLosesNoWrite(t *testing.T) {
 // A handler that ends its goroutine, as a test's Fatal does, is a panic's like:
 // the next change is heard.
 func TestAHandlerThatExitsItsGoroutineHoldsNoRoom(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, config{change: func(*node, presence.Change) { runtime.Goexit() }})
 		for i := range 3 {
 			n.enter(t, "lobby", fmt.Sprint("user", i))
@@ -87,7 +87,7 @@ func TestAHandlerThatExitsItsGoroutineHoldsNoRoom(t *testing.T) {
 
 // A closing tracker waits for a slow handler, but not for longer than it may.
 func TestCloseWaitsForHandlersUpToItsContext(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		stuck := make(chan struct{})
 		n := newNode(t, s, config{change: func(*node, presence.Change) { <-stuck }})
 		n.enter(t, "lobby", "ana")

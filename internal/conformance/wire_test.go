@@ -174,7 +174,7 @@ func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 // The wire knows each script by the name that the other tests use.
 func TestTheWireKnowsTheScripts(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, config{presence: presence.Options{MaxAge: time.Second, Lease: time.Second}})
 		graced, touched := n.enter(t, "lobby", "ana"), n.enter(t, "garden", "cyd")
 		n.enter(t, "lobby", "ben") // is silent from here on

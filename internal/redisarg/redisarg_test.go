@@ -33,7 +33,7 @@ func reach(t *testing.T, target string) {
 }
 
 func TestAllFormsLeadThere(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		whole, first := strings.Join(s.Addrs, ","), s.Addrs[0]
 		targets := []string{whole, first, "redis://" + whole, "redis://" + first, "redis://" + first + "/0", "redis://" + whole + "/0?pool_size=2"}
 		if s.Real() {

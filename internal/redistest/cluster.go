@@ -21,7 +21,7 @@ const (
 
 // Cluster starts three masters that share the slots evenly. It takes about two
 // seconds, which is how long Redis waits before a new cluster accepts writes;
-// [EachWithCluster] pays that once in a package. Args are added to the command
+// [Each] pays that once in a package. Args are added to the command
 // line of each.
 func Cluster(t testing.TB, args ...string) *Server {
 	t.Helper()

@@ -1,21 +1,24 @@
 // Package redistest starts the servers that this module's tests run on.
 //
-// There are three kinds, and a test should run on every kind that has what it
-// needs:
+// There are four kinds, and [Each] runs a test function on all of them:
 //
 //   - [Mini], an embedded miniredis: no process, no sharded pub/sub, and scripts
 //     may touch any key;
 //   - [Real], a redis-server process on a free loopback port;
-//   - [Cluster], three masters, where a script that crosses slots is refused.
+//   - a cluster of three masters and their replicas, where a script that crosses
+//     slots is refused;
+//   - a master and a replica behind three sentinels, whom clients ask for it.
 //
-// [Each] and [EachWithCluster] run one test function on several of them.
-// [Bubble] runs it inside testing/synctest with a miniredis that is reached
-// through memory, so that minutes pass in milliseconds.
+// A package starts the last two once. [Bubble] runs a test inside testing/synctest
+// with a miniredis that is reached through memory, so that minutes pass in
+// milliseconds.
 //
 // For failovers there are [Replicated], a master and a replica behind one
-// address, [Sentinels], which watch over such a pair, and [ClusterWithReplicas].
-// [RealTLS] has certificates, and [Server.SetUser] users. A cluster's slots migrate, at once or in
-// steps; it grows; its masters are replaced or isolated.
+// address, [Sentinels], which watch over such a pair, and [ClusterWithReplicas];
+// in what [Each] lends nobody takes a master's place. [Cluster] has no replicas,
+// so that the slots of a master that is gone are nobody's. [RealTLS] has
+// certificates, and [Server.SetUser] users. A cluster's slots migrate, at once or
+// in steps; it grows; its masters are replaced or isolated.
 //
 // The methods of [Server] break a server: stop, kill, freeze, restart it, keep it
 // busy, let it refuse; and [SlowLog] and CPU tell what it was busy with. A [Link]
@@ -25,7 +28,7 @@
 //	func TestMain(m *testing.M) { redistest.Main(m) }
 //
 //	func TestPing(t *testing.T) {
-//		redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+//		redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 //			client := s.NewClient(t)
 //			if err := client.Ping(t.Context()).Err(); err != nil {
 //				t.Fatal(err)

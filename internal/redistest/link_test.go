@@ -21,7 +21,7 @@ func linked(t *testing.T, f func(t *testing.T, s *redistest.Server, l *redistest
 		l := s.NewLink(t)
 		f(t, s, l, l.NewClient(t, brisk))
 	}
-	redistest.EachWithCluster(t, run)
+	redistest.Each(t, run)
 	t.Run("bubble", func(t *testing.T) { redistest.Bubble(t, run) })
 }
 
@@ -227,7 +227,7 @@ func TestLinkDelay(t *testing.T) {
 }
 
 func TestLinkDelayOfTCP(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := s.NewLink(t)
 		client := l.NewClient(t)
 		set(t, client, "key")

@@ -170,7 +170,7 @@ func TestProcessThatEndsBadlyFailsTheTest(t *testing.T) {
 
 // All that a process needs of a link is its address.
 func TestProcessBehindALink(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+	redistest.EachSingle(t, func(t *testing.T, s *redistest.Server) {
 		l := s.NewLink(t)
 		p := redistest.Process(t, "echo", echoArgs{Redis: l.Addr()})
 		ctx := t.Context()

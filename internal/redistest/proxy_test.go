@@ -55,7 +55,7 @@ func TestProxyToNobody(t *testing.T) {
 
 // A client in another process has nothing of the link but its routes.
 func TestRoutes(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		l := s.NewLink(t)
 		client := s.NewClient(t, brisk, redistest.Via(l.Routes()))
 		set(t, client, "key")

@@ -145,10 +145,10 @@ func TestConfigRefusals(t *testing.T) {
 }
 
 func TestConfigIsRestored(t *testing.T) {
-	var before string
+	before := map[string]string{}
 	for _, round := range []string{"set", "look"} {
-		redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
-			if !s.IsCluster() {
+		redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+			if !s.Real() {
 				return
 			}
 			client := s.Node(0).NewClient(t)
@@ -157,10 +157,10 @@ func TestConfigIsRestored(t *testing.T) {
 				t.Fatal(err)
 			}
 			if round == "set" {
-				before = got["slowlog-max-len"]
+				before[s.Name()] = got["slowlog-max-len"]
 				s.SetConfig("slowlog-max-len", "7")
-			} else if got["slowlog-max-len"] != before {
-				t.Fatalf("%v, not %s", got, before)
+			} else if got["slowlog-max-len"] != before[s.Name()] {
+				t.Fatalf("%v, not %s", got, before[s.Name()])
 			}
 		})
 	}
@@ -219,7 +219,7 @@ func TestKillClientsEvery(t *testing.T) {
 }
 
 func TestScriptFlush(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, client := t.Context(), s.NewClient(t)
 		cached := func() error {
 			return client.EvalSha(ctx, redis.NewScript("return 1").Hash(), []string{"key"}).Err()

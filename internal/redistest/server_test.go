@@ -43,15 +43,11 @@ func roundTrip(t *testing.T, s *redistest.Server) {
 }
 
 func TestRoundTrip(t *testing.T) {
-	redistest.EachWithCluster(t, roundTrip)
+	redistest.Each(t, roundTrip)
 }
 
-func TestSharedClusterIsEmptied(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
-		client := s.NewClient(t)
-		if err := client.Get(t.Context(), "key").Err(); !errors.Is(err, redis.Nil) {
-			t.Fatalf("a key of an earlier test: %v", err)
-		}
+func TestNames(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		if !strings.HasSuffix(t.Name(), "/"+s.Name()) || s.Real() == (s.Mini() != nil) {
 			t.Fatalf("%s: name %q, real %v", t.Name(), s.Name(), s.Real())
 		}
@@ -59,7 +55,7 @@ func TestSharedClusterIsEmptied(t *testing.T) {
 }
 
 func TestFlush(t *testing.T) {
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		ctx, client := t.Context(), s.NewClient(t)
 		for i := range 20 {
 			set(t, client, fmt.Sprint("key", i))

@@ -3,80 +3,94 @@ package redistest
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
 
 // Main is the TestMain of a package: it runs the tests, fails if a goroutine
-// outlives them, and owns the cluster that [EachWithCluster] hands from test to
-// test. In a child of [Process] it runs the child's role instead.
+// outlives them, and owns the cluster and the Sentinel set-up that [Each] hands
+// from test to test. In a child of [Process] it runs the child's role instead.
 func Main(m *testing.M, roles ...Role) {
 	runChild(roles)
-	shared.open()
 	goleak.VerifyTestMain(suite{m})
 }
 
-// suite closes the shared cluster before goleak looks for goroutines.
+// suite closes what is shared before goleak looks for goroutines.
 type suite struct{ m *testing.M }
 
 func (s suite) Run() int {
-	defer shared.close()
+	for _, p := range []*pool{&sharedCluster, &sharedSentinel} {
+		p.kept = true
+		defer p.close()
+	}
 	return s.m.Run()
 }
 
-// shared is global because a TestMain and its tests have nothing else in
-// common.
-var shared clusterPool
+// The pools are global because a TestMain and its tests have nothing else in
+// common. In theirs nobody takes a master's place, so that a test which stops one
+// has to do with that alone.
+var (
+	sharedCluster = pool{
+		start: func(path string) ([]*process, error) {
+			return startCluster(path, clusterSize, clusterSize, clusterArgs([]string{"--cluster-replica-no-failover", "yes"}))
+		},
+		server: func(t testing.TB, nodes []*process) *Server {
+			return clusterServer(t, nodes[:clusterSize], nodes[clusterSize:])
+		},
+	}
+	sharedSentinel = pool{
+		start:  func(path string) ([]*process, error) { return startSentinels(path, time.Hour) },
+		server: func(t testing.TB, processes []*process) *Server { return newWatched(t, processes).Server() },
+	}
+)
 
-// A clusterPool lends one cluster to one test at a time.
-type clusterPool struct {
-	lent  sync.Mutex // held while a test has the cluster
-	ready bool
-	nodes []*process // nil until the first loan, and after a spoiled one
+// A pool lends one server to one test at a time.
+type pool struct {
+	start  func(path string) ([]*process, error)
+	server func(testing.TB, []*process) *Server
+
+	kept      bool       // from test to test
+	lent      sync.Mutex // held while a test has the server
+	processes []*process // none until the first loan, and after a spoiled one
 }
 
-// A lease is one test's time with the shared cluster.
+// A lease is one test's time with a shared server.
 type lease struct {
 	spoiled bool // by a fault: nobody else should get it
 }
 
-func (p *clusterPool) open() { p.ready = true }
-
-func (p *clusterPool) close() {
+func (p *pool) close() {
 	p.lent.Lock()
 	defer p.lent.Unlock()
-	for _, n := range p.nodes {
-		n.close()
+	for _, process := range p.processes {
+		process.close()
 	}
-	p.nodes, p.ready = nil, false
+	p.processes, p.kept = nil, false
 }
 
-// sharedCluster returns the shared cluster, emptied, until t ends. In a package
-// without [Main] it returns one that nobody shares.
-func sharedCluster(t testing.TB) *Server {
+// lend returns the server, emptied, until t ends. In a package without [Main] it
+// is one that nobody shares.
+func (p *pool) lend(t testing.TB) *Server {
 	t.Helper()
-	if !shared.ready {
-		return Cluster(t)
-	}
 	path := serverPath(t)
-	shared.lent.Lock()
+	p.lent.Lock()
 	l := &lease{}
 	t.Cleanup(func() {
 		// A failed test may leave anything behind.
-		if l.spoiled || t.Failed() {
-			finishAll(t, shared.nodes)
-			shared.nodes = nil
+		if l.spoiled || t.Failed() || !p.kept {
+			finishAll(t, p.processes)
+			p.processes = nil
 		}
-		shared.lent.Unlock()
+		p.lent.Unlock()
 	})
-	if shared.nodes == nil {
-		nodes, err := startCluster(path, clusterSize, clusterSize, clusterArgs(nil))
-		if err != nil {
-			t.Fatalf("start cluster: %v", err)
+	if p.processes == nil {
+		var err error
+		if p.processes, err = p.start(path); err != nil {
+			t.Fatalf("start shared server: %v", err)
 		}
-		shared.nodes = nodes
 	}
-	s := clusterServer(t, shared.nodes[:clusterSize], shared.nodes[clusterSize:])
+	s := p.server(t, p.processes)
 	s.lease = l
 	s.Flush()
 	return s

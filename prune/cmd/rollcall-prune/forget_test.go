@@ -12,7 +12,7 @@ import (
 // shards, which the command finds by itself.
 func TestForget(t *testing.T) {
 	program := build(t)
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		addrs := strings.Join(s.Addrs, ",")
 		f := newFleet(t, s, "")
 		f.add("lobby", "ana", 0)

@@ -146,7 +146,7 @@ const hostile = "\x1b[2J\n\"room\" \u202e"
 
 func TestPrune(t *testing.T) {
 	program := build(t)
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		f := newFleet(t, s, "")
 		f.add("lobby", "ana", time.Minute+time.Second)
 		f.add("lobby", "ana", 0) // her other channel stays
@@ -198,7 +198,7 @@ func TestPrune(t *testing.T) {
 
 func TestPrefixAndWhereRedisIs(t *testing.T) {
 	program := build(t)
-	redistest.EachWithCluster(t, func(t *testing.T, s *redistest.Server) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		url := "redis://" + s.Addrs[0]
 		if s.IsCluster() {
 			url += "?addr=" + s.Addrs[1]
