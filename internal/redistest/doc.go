@@ -22,7 +22,8 @@
 //
 // The methods of [Server] break a server: stop, kill, freeze, restart it, keep it
 // busy, let it refuse; and [SlowLog] and CPU tell what it was busy with. A [Link]
-// breaks the network between a server and one of its clients. A [Proc]
+// breaks the network between a server and one of its clients, of a cluster and behind
+// sentinels too. A [Proc]
 // is a node in a process of its own, which can be killed and frozen too.
 //
 //	func TestMain(m *testing.M) { redistest.Main(m) }

@@ -44,8 +44,8 @@ const (
 	Down           // from the server: replies and messages
 )
 
-// NewLink returns a link to the server, or to all of the cluster, that ends with
-// the test.
+// NewLink returns a link to the server, or to all of the cluster, or to all that
+// Sentinel watches over and to the sentinels, that ends with the test.
 func (s *Server) NewLink(t testing.TB) *Link {
 	t.Helper()
 	l := &Link{t: t, s: s, proxies: map[string]*proxy{}}
@@ -53,7 +53,7 @@ func (s *Server) NewLink(t testing.TB) *Link {
 	if s.inMemory() {
 		return l
 	}
-	for _, addr := range s.Addrs {
+	for _, addr := range s.reachable() {
 		if _, err := l.proxy(addr); err != nil {
 			t.Fatalf("proxy for %s: %v", addr, err)
 		}

@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,11 +18,13 @@ const (
 	sentinelName = "sentinel"
 
 	watchers = 3
-	watched  = "main" // what Sentinel calls the master
+	// MasterName is what [Sentinels] calls the master.
+	MasterName = "main"
 )
 
 // A Watched is a master and its replica, over which three sentinels watch: they
-// replace a master that is gone for a second.
+// replace a master that is gone for a second, unless [Watched.DownAfter] says
+// otherwise.
 type Watched struct {
 	Addrs           []string // of the sentinels
 	Master, Replica *Server
@@ -66,7 +69,7 @@ func startSentinels(path string, gone time.Duration, args ...string) ([]*process
 		file := filepath.Join(dir, "sentinel.conf") // which it rewrites
 		text := fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d %d\n"+
 			"sentinel down-after-milliseconds %[1]s %[4]d\nsentinel failover-timeout %[1]s 5000\n",
-			watched, master.port, watchers/2+1, gone.Milliseconds())
+			MasterName, master.port, watchers/2+1, gone.Milliseconds())
 		return []string{file, "--sentinel"}, os.WriteFile(file, []byte(text), 0o600)
 	})
 	all := slices.Concat(pair, sentinels)
@@ -92,7 +95,7 @@ func hasty(ctx context.Context, c *redis.Client) error {
 // acquainted fails while a sentinel does not know the others or the replica: it
 // would replace nothing.
 func acquainted(ctx context.Context, c *redis.Client) error {
-	master := redis.NewMapStringStringCmd(ctx, "SENTINEL", "MASTER", watched)
+	master := redis.NewMapStringStringCmd(ctx, "SENTINEL", "MASTER", MasterName)
 	if err := c.Process(ctx, master); err != nil {
 		return err
 	}
@@ -110,13 +113,36 @@ func (w *Watched) NewClient(t testing.TB, hooks ...func(*redis.UniversalOptions)
 	return w.Server().NewClient(t, hooks...)
 }
 
-// Server is the master as its clients find it, through the sentinels, who replace
-// it when it is stopped.
+// Server is the master as its clients find it, through the sentinels, until it is
+// replaced: which they do if it is stopped for as long as [Watched.DownAfter].
 func (w *Watched) Server() *Server {
 	s := *w.Master
 	s.name = sentinelName
-	s.via = func(o *redis.UniversalOptions) { o.Addrs, o.MasterName = w.Addrs, watched }
+	s.via = func(o *redis.UniversalOptions) { o.Addrs, o.MasterName = w.Addrs, MasterName }
+	s.beside = slices.Concat(w.Addrs, w.Replica.Addrs)
 	return &s
+}
+
+// DownAfter sets for how long the master must be gone until it is replaced.
+func (w *Watched) DownAfter(d time.Duration) {
+	w.t.Helper()
+	w.ask(func(ctx context.Context, c *redis.SentinelClient) error {
+		return c.Set(ctx, MasterName, "down-after-milliseconds", fmt.Sprint(d.Milliseconds())).Err()
+	})
+}
+
+// FailOver makes the master change places with its replica, in good order.
+func (w *Watched) FailOver() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := redis.NewSentinelClient(&redis.Options{Addr: w.Addrs[0]})
+	defer c.Close()
+	// It refuses as long as it takes the replica for one that is not in step.
+	if err := poll(patience, func() error { return c.Failover(ctx, MasterName).Err() }); err != nil {
+		w.t.Fatalf("fail over: %v", err)
+	}
+	w.AwaitFailOver()
 }
 
 // AwaitFailOver waits until the replica has taken the place of the master, which
@@ -124,7 +150,7 @@ func (w *Watched) Server() *Server {
 func (w *Watched) AwaitFailOver() {
 	w.t.Helper()
 	w.ask(func(ctx context.Context, c *redis.SentinelClient) error {
-		addr, err := c.GetMasterAddrByName(ctx, watched).Result()
+		addr, err := c.GetMasterAddrByName(ctx, MasterName).Result()
 		if err == nil && net.JoinHostPort(addr[0], addr[1]) != w.Replica.Addrs[0] {
 			err = fmt.Errorf("the master is still at %v", addr)
 		}
@@ -134,6 +160,22 @@ func (w *Watched) AwaitFailOver() {
 		return poll(patience, func() error { return hasRole(ctx, c, "master") })
 	})
 	w.Master, w.Replica = w.Replica, w.Master
+}
+
+// AwaitReplica waits until the replica is in step, as the former master is once it
+// is back and the sentinels have told it, ten seconds later.
+func (w *Watched) AwaitReplica() {
+	w.t.Helper()
+	w.Replica.ask("role of", func(ctx context.Context, c *redis.Client) error {
+		return poll(patience, func() error { return errors.Join(hasRole(ctx, c, "slave"), inStep(ctx, c)) })
+	})
+	w.ask(func(ctx context.Context, c *redis.SentinelClient) error {
+		replicas, err := c.Replicas(ctx, MasterName).Result()
+		if err == nil && (len(replicas) != 1 || replicas[0]["flags"] != "slave" || replicas[0]["master-link-status"] != "ok") {
+			err = fmt.Errorf("sentinel takes the replica for %v", replicas)
+		}
+		return err
+	})
 }
 
 // ask asks each sentinel until f returns nil.

@@ -30,7 +30,8 @@ type Server struct {
 	mini  *mini
 	lease *lease // of a shared cluster, else nil
 
-	via func(*redis.UniversalOptions) // how clients find it, nil: by Addrs
+	via    func(*redis.UniversalOptions) // how clients find it, nil: by Addrs
+	beside []string                      // what else they connect to then
 
 	// Of a cluster:
 	replicas []*process // of each node, or nil
@@ -76,6 +77,17 @@ func (s *Server) NewClient(t testing.TB, hooks ...func(*redis.UniversalOptions))
 		return s.newClient(t, s.mini.dial, hooks)
 	}
 	return s.newClient(t, nil, hooks)
+}
+
+// reachable are all addresses that clients of the server connect to, replicas too.
+func (s *Server) reachable() []string {
+	all := slices.Concat(s.Addrs, s.beside)
+	for _, p := range s.replicas {
+		if p != nil {
+			all = append(all, p.address())
+		}
+	}
+	return all
 }
 
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
