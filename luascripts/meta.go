@@ -136,6 +136,7 @@ func (s *Store) metas(ctx context.Context, known func(shard int) error) ([]meta,
 			if err == nil {
 				reply := s.askMeta(ctx, s.client, shard)
 				metas[shard], err = metaOf(reply), reply.Err()
+				s.Reconsider(err)
 			}
 			if err != nil {
 				mu.Lock()

@@ -22,7 +22,7 @@ func Passing(err error) bool {
 // Reconsider has the client of a cluster ask who serves what, without waiting for
 // it, where an error shows that this may have changed: a master does not answer,
 // or is cut off from the others. The client does so by itself where it is told
-// MOVED, and else every ten seconds only.
+// MOVED, and else once a minute only.
 func (s *Store) Reconsider(err error) {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok || err == nil || errors.Is(err, context.Canceled) {

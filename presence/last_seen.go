@@ -28,7 +28,7 @@ func (r *Reader) LastSeen(ctx context.Context, room string, users ...string) ([]
 	}
 	scores, err := r.store.Client().ZMScore(ctx, r.store.RoomSeen(room), users...).Result()
 	if err != nil {
-		return nil, opError("last seen", room, "", unavailable(err))
+		return nil, opError("last seen", room, "", r.failed(err))
 	}
 	times := make([]time.Time, len(users))
 	for i, ms := range scores {

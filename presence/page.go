@@ -43,7 +43,7 @@ func (r *Reader) All(ctx context.Context, room string) iter.Seq2[Presence, error
 			}
 		}
 		if err := it.Err(); err != nil {
-			yield(Presence{}, opError("all", room, "", unavailable(err)))
+			yield(Presence{}, opError("all", room, "", r.failed(err)))
 		}
 	}
 }
@@ -73,7 +73,7 @@ func (r *Reader) header(ctx context.Context, room string) (luascripts.Header, er
 		return luascripts.Header{}, nil
 	}
 	if err != nil {
-		return luascripts.Header{}, opError("read", room, "", unavailable(err))
+		return luascripts.Header{}, opError("read", room, "", r.failed(err))
 	}
 	return luascripts.DecodeHeader(text)
 }

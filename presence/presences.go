@@ -38,7 +38,7 @@ func (r *Reader) Presences(ctx context.Context, room string) ([]Presence, error)
 		deadlines = r.store.Deadlines(ctx, pipe, room, graced)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, opError("presences", room, "", unavailable(err))
+		return nil, opError("presences", room, "", r.failed(err))
 	}
 	for node, at := range byNode {
 		for j, i := range at {

@@ -80,6 +80,13 @@ func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOp
 	return &Reader{store: store, sealer: sealer}, nil
 }
 
+// failed marks an error of Redis, and has the client of a cluster look again who
+// serves what, as nodes have it do where their leases are not signed.
+func (r *Reader) failed(err error) error {
+	r.store.Reconsider(err)
+	return unavailable(err)
+}
+
 // Store is the state in Redis that the Reader reads, for rollcall's own packages.
 func (r *Reader) Store() *luascripts.Store { return r.store }
 
@@ -128,7 +135,7 @@ func (r *Reader) snapshot(ctx context.Context, room string) (s Snapshot, graced 
 	all := pipe.HGetAll(ctx, r.store.Room(room))
 	healing := pipe.HExists(ctx, r.store.Meta(r.store.Shard(room)), luascripts.Healing)
 	if _, err := pipe.Exec(ctx); err != nil {
-		return Snapshot{}, nil, opError("snapshot", room, "", unavailable(err))
+		return Snapshot{}, nil, opError("snapshot", room, "", r.failed(err))
 	}
 	fields := all.Val()
 	s = Snapshot{Room: room, Presences: make([]Presence, 0, max(0, len(fields)-1))}
@@ -165,7 +172,7 @@ func (r *Reader) Users(ctx context.Context, room string) ([]string, error) {
 	}
 	users, err := r.store.Client().HKeys(ctx, r.store.RoomUsers(room)).Result()
 	if err != nil {
-		return nil, opError("users", room, "", unavailable(err))
+		return nil, opError("users", room, "", r.failed(err))
 	}
 	slices.Sort(users)
 	return users, nil
@@ -237,7 +244,7 @@ func (r *Reader) countsOf(ctx context.Context, rooms []string) ([]Counts, []erro
 			continue
 		}
 		if cmd.Err() != nil {
-			errs[i] = opError("counts", rooms[i], "", unavailable(cmd.Err()))
+			errs[i] = opError("counts", rooms[i], "", r.failed(cmd.Err()))
 			continue
 		}
 		h, err := luascripts.DecodeHeader(cmd.Val())
@@ -268,7 +275,7 @@ func (r *Reader) Rooms(ctx context.Context) iter.Seq2[string, error] {
 			}
 		}
 		if err = cmp.Or(err, away.Err()); err != nil {
-			yield("", opError("rooms", "", "", unavailable(err)))
+			yield("", opError("rooms", "", "", r.failed(err)))
 		}
 	}
 }
@@ -287,7 +294,7 @@ type Node struct {
 func (r *Reader) Nodes(ctx context.Context) ([]Node, error) {
 	away, err := r.store.Survey(ctx, r.down)
 	if err != nil {
-		return nil, opError("nodes", "", "", unavailable(err))
+		return nil, opError("nodes", "", "", r.failed(err))
 	}
 	found := make(map[string]Node)
 	for shard := range r.store.Shards() {
