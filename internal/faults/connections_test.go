@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,19 +14,19 @@ import (
 )
 
 var connectionRows = []row{
-	{"08", "subscriber connections drop", subscribersDropped},
-	{"09", "command connections drop", commandsDropped},
-	{"14", "a node is cut off", nodeCutOff},
-	{"15", "a node is cut off in one direction", nodeCutOffOneWay},
-	{"16", "a slow subscriber", slowSubscriber},
-	{"21", "no more connections", noMoreConnections},
+	{"08", "subscriber connections drop", subscribersDropped, everywhere},
+	{"09", "command connections drop", commandsDropped, everywhere},
+	{"14", "a node is cut off", nodeCutOff, everywhere},
+	{"15", "a node is cut off in one direction", nodeCutOffOneWay, everywhere},
+	{"16", "a slow subscriber", slowSubscriber, everywhere},
+	{"21", "no more connections", noMoreConnections, everywhere},
 }
 
-func subscribersDropped(t *testing.T, number string) { clientsKilled(t, number, "pubsub") }
-func commandsDropped(t *testing.T, number string)    { clientsKilled(t, number, "normal") }
+func subscribersDropped(t *testing.T, r run) { clientsKilled(t, r, "pubsub") }
+func commandsDropped(t *testing.T, r run)    { clientsKilled(t, r, "normal") }
 
-func clientsKilled(t *testing.T, number, kind string) {
-	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+func clientsKilled(t *testing.T, r run, kind string) {
+	f := newFleet(t, r, setup{nodes: 3})
 	f.load()
 	during(2*time.Second, 50*time.Millisecond, func() { f.s.KillClients(kind) })
 	over := time.Now()
@@ -36,15 +35,15 @@ func clientsKilled(t *testing.T, number, kind string) {
 	f.finish()
 }
 
-func nodeCutOff(t *testing.T, number string) {
-	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3, linked: true})
+func nodeCutOff(t *testing.T, r run) {
+	f := newFleet(t, r, setup{nodes: 3, linked: true})
 	f.cutOff("swallowed", func(l *redistest.Link) { l.Swallow(redistest.Both) })
 	f.cutOff("refused", func(l *redistest.Link) { l.Cut() })
 	f.finish()
 }
 
-func nodeCutOffOneWay(t *testing.T, number string) {
-	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3, linked: true})
+func nodeCutOffOneWay(t *testing.T, r run) {
+	f := newFleet(t, r, setup{nodes: 3, linked: true})
 	f.cutOff("upstream", func(l *redistest.Link) { l.Swallow(redistest.Up) })
 	f.cutOff("downstream", func(l *redistest.Link) { l.Swallow(redistest.Down) })
 	f.finish()
@@ -92,9 +91,13 @@ func (f *fleet) within(what string, since time.Time, bound time.Duration) {
 }
 
 // A node that does not read is dropped by Redis, and finds out what it has missed.
-func slowSubscriber(t *testing.T, number string) {
-	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3, linked: true})
+func slowSubscriber(t *testing.T, r run) {
+	f := newFleet(t, r, setup{nodes: 3, linked: true})
 	f.s.SetConfig("client-output-buffer-limit", "pubsub 64kb 0 0")
+	before, err := subscribers(t.Context(), f.client)
+	if err != nil {
+		t.Fatal(err)
+	}
 	back := f.excuse(0)
 	slow := f.nodes[0]
 	slow.link.Freeze(redistest.Down)
@@ -104,8 +107,8 @@ func slowSubscriber(t *testing.T, number string) {
 		if _, err := try[int](f, f.nodes[1], "send", sending{rooms[0], 60_000, 50}); err != nil {
 			return err
 		}
-		subscribers, err := f.client.Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Text()
-		if n := strings.Count(subscribers, "\n"); err == nil && n != len(f.nodes)-1 {
+		n, err := subscribers(t.Context(), f.client)
+		if err == nil && n >= before {
 			err = fmt.Errorf("%d subscribers", n)
 		}
 		return err
@@ -118,61 +121,81 @@ func slowSubscriber(t *testing.T, number string) {
 	f.finish()
 }
 
-// statistic returns a number of INFO.
-func statistic(info, name string) int {
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			n, _ := strconv.Atoi(strings.TrimSpace(value))
-			return n
-		}
-	}
-	return 0
+// subscribers counts the connections to all masters that have subscriptions.
+func subscribers(ctx context.Context, client redis.UniversalClient) (n int, err error) {
+	err = masters(ctx, client, func(ctx context.Context, c *redis.Client) error {
+		list, err := c.Do(ctx, "CLIENT", "LIST", "TYPE", "pubsub").Text()
+		n += strings.Count(list, "\n")
+		return err
+	})
+	return n, err
 }
 
 // Nodes that get fewer connections than they want go on with those that they
 // have, and do not ask without a pause.
-func noMoreConnections(t *testing.T, number string) {
-	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
-	before, err := received(t.Context(), f.client)
+func noMoreConnections(t *testing.T, r run) {
+	f := newFleet(t, r, setup{nodes: 3})
+	before, err := opened(t.Context(), f.client)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.load()
-	conn := f.client.(*redis.Client).Conn() // stays
-	defer conn.Close()
-	limit := func(clients string) {
-		if err := conn.ConfigSet(t.Context(), "maxclients", clients).Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for i := range f.nodes { // who gets none is cut off
 		defer f.excuse(i)()
 	}
-	limit("6")
-	for _, kind := range []string{"normal", "pubsub"} {
-		if err := conn.ClientKillByFilter(t.Context(), "TYPE", kind).Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	last(outage)
-	limit("10000")
-	over := time.Now()
-	f.calm()
-	f.healed(over, 2*back, "")
-	after, err := received(t.Context(), f.client)
+	var conns []*redis.Conn // which stay
+	err = masters(t.Context(), f.client, func(ctx context.Context, c *redis.Client) error {
+		conn := c.Conn()
+		conns = append(conns, conn)
+		return spare(ctx, conn, 6)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tries := after - before; tries > 3*500*int(outage/time.Second) {
-		t.Errorf("row %s: %d connections tried", number, tries)
+	last(outage)
+	for _, conn := range conns {
+		if err := conn.ConfigSet(t.Context(), "maxclients", "10000").Err(); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+	}
+	over := time.Now()
+	f.calm()
+	f.healed(over, 2*back, "")
+	after, err := opened(t.Context(), f.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tries := after - before; tries > 3*500*int(outage/time.Second)*f.s.Nodes() {
+		t.Errorf("row %s: %d connections tried", r, tries)
 	}
 	f.finish()
 }
 
-func received(ctx context.Context, client redis.UniversalClient) (int, error) {
-	info, err := client.Info(ctx, "stats").Result()
+// spare ends all connections of clients to a server, which then takes so many, and
+// what its replicas, the rest of the cluster and sentinels need.
+func spare(ctx context.Context, c *redis.Conn, clients int) error {
+	info, err := c.Info(ctx).Result()
 	if err != nil {
-		return 0, fmt.Errorf("info: %w", err)
+		return err
 	}
-	return statistic(info, "total_connections_received") + statistic(info, "rejected_connections"), nil
+	list, err := c.Do(ctx, "CLIENT", "LIST").Text()
+	if err != nil {
+		return err
+	}
+	clients += sum(info, "cluster_connections", "connected_slaves") + strings.Count(list, " name=sentinel-")
+	if err := c.ConfigSet(ctx, "maxclients", fmt.Sprint(clients)).Err(); err != nil {
+		return err
+	}
+	for _, kind := range []string{"normal", "pubsub"} {
+		if err := c.ClientKillByFilter(ctx, "TYPE", kind).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// opened counts the connections that clients have opened, or tried to.
+func opened(ctx context.Context, client redis.UniversalClient) (int, error) {
+	return statistic(ctx, client, "total_connections_received", "rejected_connections")
 }

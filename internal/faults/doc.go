@@ -1,8 +1,11 @@
 // Package faults has only tests: fleets whose nodes are processes of their own,
-// on servers that really fail. TestFaults has a row for each fault, and tells in a
-// line how long it took until all was right again:
+// on servers that really fail. TestFaults has a row for each fault, which runs on
+// three kinds of Redis at once: one server, a cluster of three masters with a replica
+// each, and a master and its replica behind three sentinels. It tells in a line how
+// long it took until all was right again:
 //
 //	go test -v -run TestFaults ./internal/faults | grep -o 'row [0-9].*'
+//	go test -v -run TestFaults/13/cluster ./internal/faults
 //	go test -v -run TestFaults/32 ./internal/faults -faults.for 10m -timeout 1h
 //	go test -v -run TestSoak ./internal/faults -faults.soak 1h -timeout 2h
 //
@@ -31,7 +34,7 @@
 //	10 a subscriber is deaf              TestFaults
 //	11 SCRIPT FLUSH                      TestFaults
 //	12 slots migrate                     internal/clusterfaults TestASlotMigrates, TestASlotStandsHalfWay, TestAClusterGrows
-//	13 masters of a cluster fail         internal/clusterfaults TestAMasterIsKilled, TestAMasterIsReplaced, TestAPartIsDown, TestNodesStartWhileAPartIsDown
+//	13 a master is replaced              TestFaults, internal/clusterfaults TestAMasterIsKilled, TestAMasterIsReplaced, TestAPartIsDown, TestNodesStartWhileAPartIsDown
 //	14 a node is cut off                 TestFaults
 //	15 ... in one direction              TestFaults
 //	16 slow subscribers                  TestFaults, heartbeat TestAClientThatDoesNotRead

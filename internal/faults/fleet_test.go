@@ -26,8 +26,8 @@ const (
 // fleet is some nodes, and how each of them fares.
 type fleet struct {
 	t      *testing.T
-	s      *redistest.Server
-	row    string
+	s      *deployment
+	row    run
 	nodes  []*member
 	client redis.UniversalClient
 	// rewound tells that Redis may go back to an earlier state, so that who had
@@ -49,15 +49,17 @@ type member struct {
 type span struct{ from, to time.Time }
 
 type setup struct {
-	nodes  int
-	linked bool // each node has a link of its own
-	args   nodeArgs
+	nodes    int
+	linked   bool // each node has a link of its own
+	replicas bool // of a server too
+	args     nodeArgs
 }
 
-// newFleet starts nodes on a server, some people on each.
-func newFleet(t *testing.T, s *redistest.Server, row string, c setup) *fleet {
+// newFleet starts Redis, and nodes on it, with some people on each.
+func newFleet(t *testing.T, r run, c setup) *fleet {
 	t.Helper()
-	f := &fleet{t: t, s: s, row: row, client: s.NewClient(t)}
+	s := r.start(t, c)
+	f := &fleet{t: t, s: s, row: r, client: s.NewClient(t)}
 	for range c.nodes {
 		f.start(c)
 	}
@@ -78,6 +80,9 @@ func (f *fleet) start(c setup) *member {
 	m := &member{}
 	args := c.args
 	args.Addrs, args.Cluster = f.s.Addrs, f.s.IsCluster()
+	if len(f.s.sentinels) > 0 {
+		args.Addrs, args.MasterName = f.s.sentinels, redistest.MasterName
+	}
 	if args.Rooms == nil {
 		args.Rooms = rooms
 	}
@@ -315,7 +320,7 @@ func (f *fleet) returned(m *member) {
 	var now used
 	err := poll(func() error {
 		now = ask[used](f, m, "used", 0)
-		if now.Goroutines > m.base.Goroutines+10 || now.Files > m.base.Files+pool+2 || now.Heap > m.base.Heap+16<<20 {
+		if now.Goroutines > m.base.Goroutines+10 || now.Files > m.base.Files+pool*f.s.processes+2 || now.Heap > m.base.Heap+16<<20 {
 			return fmt.Errorf("uses %+v, had %+v", now, m.base)
 		}
 		return nil

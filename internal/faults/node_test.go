@@ -43,15 +43,16 @@ var rooms = []string{"lobby", "garden"}
 
 // nodeArgs are what a node is started with.
 type nodeArgs struct {
-	Addrs   []string
-	Cluster bool
-	Routes  map[string]string
-	ID      string
-	Rooms   []string // that it watches
-	MaxAge  time.Duration
-	Sweep   time.Duration
-	Drain   time.Duration // the grace at its end; 0: all leave
-	Quiet   bool          // it tells of nothing but what is wrong
+	Addrs      []string
+	Cluster    bool
+	MasterName string // if the addresses are those of sentinels
+	Routes     map[string]string
+	ID         string
+	Rooms      []string // that it watches
+	MaxAge     time.Duration
+	Sweep      time.Duration
+	Drain      time.Duration // the grace at its end; 0: all leave
+	Quiet      bool          // it tells of nothing but what is wrong
 }
 
 // event is what a node tells of. Times are in µs of the machine's clock.
@@ -107,7 +108,7 @@ func nodeMain(ctx context.Context, p *redistest.Parent) error {
 		return err
 	}
 	opts := &redis.UniversalOptions{
-		Addrs: n.args.Addrs, IsClusterMode: n.args.Cluster, ContextTimeoutEnabled: true,
+		Addrs: n.args.Addrs, IsClusterMode: n.args.Cluster, MasterName: n.args.MasterName, ContextTimeoutEnabled: true,
 		PoolSize: pool, DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second,
 	}
 	redis.SetLogger(quiet{})

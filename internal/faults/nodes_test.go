@@ -10,10 +10,10 @@ import (
 )
 
 var nodeRows = []row{
-	{"01", "a node is killed", nodeKilled},
-	{"02", "a node is frozen, and awakes", nodeFrozen},
-	{"22", "two processes with one node id", nodeTwice},
-	{"29", "nodes are shut down", nodeShutDown},
+	{"01", "a node is killed", nodeKilled, everywhere},
+	{"02", "a node is frozen, and awakes", nodeFrozen, everywhere},
+	{"22", "two processes with one node id", nodeTwice, everywhere},
+	{"29", "nodes are shut down", nodeShutDown, everywhere},
 }
 
 // forgiven is when views give up members whom Redis has lost, and whose node is
@@ -29,8 +29,8 @@ const slack = 4 * time.Second // of a busy machine
 
 // Each member of a killed node departs once, for each watcher and for the
 // handlers together, within the lease and a sweep.
-func nodeKilled(t *testing.T, number string) {
-	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+func nodeKilled(t *testing.T, r run) {
+	f := newFleet(t, r, setup{nodes: 3})
 	f.load()
 	last(time.Second)
 	f.calm()
@@ -69,8 +69,8 @@ func (f *fleet) exactly(what string, counted map[string]int, want int) {
 
 // A frozen node's members are gone within the lease and a sweep. When it awakes,
 // each comes back once.
-func nodeFrozen(t *testing.T, number string) {
-	f := newFleet(t, redistest.Real(t), number, setup{nodes: 3})
+func nodeFrozen(t *testing.T, r run) {
+	f := newFleet(t, r, setup{nodes: 3})
 	frozen := f.nodes[0]
 	members := presences(ask[report](f, frozen, "report", 0))
 	awake := f.excuse(0)
@@ -91,8 +91,8 @@ func nodeFrozen(t *testing.T, number string) {
 
 // A second process with the id of a living one is refused, and harms nobody. Once
 // the first is dead, its id can be had.
-func nodeTwice(t *testing.T, number string) {
-	f := newFleet(t, redistest.Real(t), number, setup{nodes: 1})
+func nodeTwice(t *testing.T, r run) {
+	f := newFleet(t, r, setup{nodes: 1})
 	twin := setup{nodes: 2, args: nodeArgs{ID: "twin"}}
 	first := f.start(twin)
 	ask[string](f, first, "ready", 0)
@@ -107,7 +107,7 @@ func nodeTwice(t *testing.T, number string) {
 		t.Fatal(err)
 	}
 	if told := redistest.Events[event](second.Proc); len(told) != 1 || told[0].Kind != "refused" {
-		t.Errorf("row %s: the second process told %v", number, told)
+		t.Errorf("row %s: the second process told %v", r, told)
 	}
 	f.calm()
 	f.healed(start, 2*time.Second+slack, "")
@@ -117,8 +117,8 @@ func nodeTwice(t *testing.T, number string) {
 
 // Nodes end by a signal, under load and with Redis away, in bounded time. They
 // take their members with them at once, or else by their lease.
-func nodeShutDown(t *testing.T, number string) {
-	f := newFleet(t, redistest.Real(t), number, setup{nodes: 4})
+func nodeShutDown(t *testing.T, r run) {
+	f := newFleet(t, r, setup{nodes: 4})
 	f.load()
 	last(500 * time.Millisecond)
 	f.end(0, "under load", time.Second)
@@ -127,7 +127,7 @@ func nodeShutDown(t *testing.T, number string) {
 	left, _ := f.departures(f.nodes[0], f.nodes[0].killed, "change")
 	for who, n := range left {
 		if n != 1 {
-			t.Errorf("row %s: %d departures of %s", number, n, who)
+			t.Errorf("row %s: %d departures of %s", r, n, who)
 		}
 	}
 

@@ -16,37 +16,36 @@ var (
 )
 
 var randomRows = []row{
-	{"32", "everything at random", everything},
+	{"32", "everything at random", everything, everywhere},
 }
 
 // everything runs histories of random faults under load: those that have shown a
 // bug, and a new one, or new ones as long as asked for.
-func everything(t *testing.T, number string) {
+func everything(t *testing.T, r run) {
 	seeds := []uint64{1}
 	if *randomSeed != 0 {
 		seeds = []uint64{*randomSeed}
 	}
 	start := time.Now()
 	for _, seed := range seeds {
-		mixed(t, number, seed)
+		mixed(t, r, seed)
 	}
 	for *randomSeed == 0 && time.Since(start) < *randomFor {
-		mixed(t, number, rand.Uint64())
+		mixed(t, r, rand.Uint64())
 	}
 }
 
-// mix is a fleet behind links, on a master with a replica.
+// mix is a fleet behind links, on masters with replicas.
 type mix struct {
 	*fleet
-	pair   *redistest.Pair
 	random *rand.Rand
 	setup  setup
 }
 
-func mixed(t *testing.T, number string, seed uint64) {
+func mixed(t *testing.T, r run, seed uint64) {
 	t.Run(fmt.Sprint(seed), func(t *testing.T) {
-		m := &mix{pair: redistest.Replicated(t), random: rand.New(rand.NewPCG(seed, 32)), setup: setup{nodes: 4, linked: true}}
-		m.fleet = newFleet(t, m.pair.Server, number, m.setup)
+		m := &mix{random: rand.New(rand.NewPCG(seed, 32)), setup: setup{nodes: 4, linked: true, replicas: true}}
+		m.fleet = newFleet(t, r, m.setup)
 		m.rewound = true
 		for range 4 {
 			m.round()
@@ -192,10 +191,10 @@ var ofRedis = []fault{
 	{"Redis is frozen", func(m *mix) func() { m.s.Freeze(); return m.s.Thaw }},
 	{"Redis is out of memory", func(m *mix) func() { return m.s.SetConfig("maxmemory", "1") }},
 	{"a failover loses writes", func(m *mix) func() {
-		m.pair.Stream.Cut()
+		m.s.deafen()
 		last(m.upTo(lease / 2))
-		m.pair.FailOver()
-		m.pair.Rejoin()
+		m.s.failOver((*redistest.Server).Kill)
+		m.s.rejoin((*redistest.Server).Start)
 		return nil
 	}},
 }

@@ -30,9 +30,9 @@ func TestSoak(t *testing.T) {
 	redistest.RequireProgram(t, "redis-server", "valkey-server")
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	m := &mix{pair: redistest.Replicated(t), random: rand.New(rand.NewPCG(seed, 0))}
-	m.setup = setup{nodes: 4, linked: true, args: nodeArgs{Quiet: true, MaxAge: 20 * time.Second}}
-	m.fleet = newFleet(t, m.pair.Server, "soak", m.setup)
+	m := &mix{random: rand.New(rand.NewPCG(seed, 0))}
+	m.setup = setup{nodes: 4, linked: true, replicas: true, args: nodeArgs{Quiet: true, MaxAge: 20 * time.Second}}
+	m.fleet = newFleet(t, run{"soak", server}, m.setup)
 	m.rewound = true
 	m.tellUse("at first")
 	start := time.Now()

@@ -171,7 +171,7 @@ func (w *Watched) AwaitReplica() {
 	})
 	w.ask(func(ctx context.Context, c *redis.SentinelClient) error {
 		replicas, err := c.Replicas(ctx, MasterName).Result()
-		if err == nil && (len(replicas) != 1 || replicas[0]["flags"] != "slave" || replicas[0]["master-link-status"] != "ok") {
+		if err == nil && (len(replicas) != 1 || replicas[0]["flags"] != "slave") {
 			err = fmt.Errorf("sentinel takes the replica for %v", replicas)
 		}
 		return err
