@@ -5,7 +5,7 @@
 // long it took until all was right again:
 //
 //	go test -v -run TestFaults ./internal/faults | grep -o 'row [0-9].*'
-//	go test -v -run TestFaults/13/cluster ./internal/faults
+//	go test -v -run 'TestFaults/.*/cluster' ./internal/faults | grep -o 'row [0-9].*'
 //	go test -v -run TestFaults/32 ./internal/faults -faults.for 10m -timeout 1h
 //	go test -v -run TestSoak ./internal/faults -faults.soak 1h -timeout 2h
 //

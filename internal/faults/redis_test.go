@@ -27,14 +27,18 @@ const outage = lease * 5 / 4
 // quarter of a second, and write again what is missing.
 const back = lease + slack
 
+// Replicas, which still have the data, cannot take over while no master is there, and
+// then copy from their masters that there is none.
 func redisRestarted(t *testing.T, r run) {
 	f := newFleet(t, r, setup{nodes: 3})
 	f.load()
 	last(time.Second)
+	mark := f.mark()
 	f.s.Kill()
 	last(outage)
 	f.s.Start()
 	up := time.Now()
+	f.lost(mark)
 	f.calm()
 	f.healed(up, 2*back, "")
 	f.finish()
