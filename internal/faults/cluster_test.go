@@ -61,8 +61,7 @@ func (c *clustered) rejoin(begin func(*redistest.Server)) {
 	c.s.AwaitReplica(i)
 }
 
-// demote: the former master passes on what its successor publishes, and Redis
-// ends no subscription.
+// demote has the former master end its subscriptions, and keep its connections.
 func (c *clustered) demote() {
 	c.t.Helper()
 	c.s.FailOver(c.master())

@@ -22,9 +22,8 @@ var (
 	replacing  = []kind{cluster, sentinel} // where others replace a master that is away
 )
 
-// deployment is a Redis that runs. Faults are its masters': while they are away,
-// they are waited for, as outages are shorter than what it takes to replace one,
-// but for failOver.
+// deployment is a Redis that runs. Faults are its masters': an outage is shorter
+// than what it takes until one is replaced, but for failOver.
 type deployment struct {
 	*redistest.Server
 	replicas           // nil: it has none
@@ -41,8 +40,7 @@ type replicas interface {
 	failOver(end func(*redistest.Server))
 	// rejoin begins what was the master again, as the replica of its successor.
 	rejoin(begin func(*redistest.Server))
-	// demote makes the two change places. Nobody is told who is subscribed to the
-	// one that was the master.
+	// demote makes the two change places while the master lives.
 	demote()
 }
 
@@ -86,6 +84,7 @@ func (p pair) rejoin(begin func(*redistest.Server)) {
 	p.Sync()
 }
 
+// demote leaves those who are subscribed to the former master with it.
 func (p pair) demote() {
 	p.Promote()
 	p.Replica.ReadOnly()

@@ -66,8 +66,9 @@ func (f *fleet) lost(mark string) {
 	}
 }
 
-// Subscriptions stay with a master that has become a replica, of nobody if it can
-// be, and hear nothing, while commands find the new one.
+// Subscriptions stay with a master that has become a replica of nobody, and hear
+// nothing, while commands find the new one. A cluster and Sentinel demote a master in
+// good order.
 func deafSubscriber(t *testing.T, r run) {
 	f := newFleet(t, r, setup{nodes: 3, replicas: true})
 	f.rewound = true

@@ -40,7 +40,7 @@ func (u *underWatch) rejoin(begin func(*redistest.Server)) {
 	u.w.AwaitReplica()
 }
 
-// demote: the sentinels end all connections to the former master.
+// demote has the sentinels end all connections to the former master.
 func (u *underWatch) demote() {
 	u.w.FailOver()
 	u.d.Server = u.w.Server()
