@@ -95,7 +95,7 @@ func TestPulseInDoubt(t *testing.T) {
 
 // A master that does not answer holds up what is sent there, and nothing else.
 func TestShardThatIsAway(t *testing.T) {
-	s := redistest.Cluster(t)
+	s := redistest.ClusterWithReplicas(t, "--cluster-replica-no-failover", "yes")
 	l, other := newLayer(t, s), newLayer(t, s)
 	// A member in a group of each shard.
 	members := make(map[string]*groups.Channel)

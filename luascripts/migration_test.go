@@ -14,7 +14,7 @@ import (
 // has emptied is one that it cannot have again. So a script is either refused as a
 // whole, or it finishes.
 func TestScriptsOfASlotOnItsWay(t *testing.T) {
-	s := redistest.Cluster(t)
+	s := redistest.ClusterWithReplicas(t)
 	for _, tt := range []struct {
 		name string
 		do   func(w *world) error
@@ -108,7 +108,7 @@ func TestScriptsOfASlotOnItsWay(t *testing.T) {
 // who could not sign, neither runs while the slot is on its way, whatever is
 // together: then all look as silent as they were, and there is a hold.
 func TestNeitherLeasesNorSweepsOnTheWay(t *testing.T) {
-	s := redistest.Cluster(t)
+	s := redistest.ClusterWithReplicas(t)
 	w := newWorld(t, s)
 	w.write(add("lobby", "1", "ann", ""))
 	if mine, err := w.TakeTurn(w.ctx, 0, "who died"); !mine || err != nil {

@@ -267,7 +267,7 @@ func TestRealRedis(t *testing.T) {
 // The same against a cluster whose slots move. One of the addresses given does not
 // answer.
 func TestCluster(t *testing.T) {
-	server := redistest.Cluster(t)
+	server := redistest.ClusterWithReplicas(t)
 	f := startFleet(t, "-redis", strings.Join(append(server.Addrs, "127.0.0.1:1"), ","), "-max-age", "3s")
 	ada, leo := f.join(t, 1, "hall", "ada"), f.join(t, 2, "hall", "leo")
 	ada.waitList("ada, leo +0")

@@ -98,7 +98,7 @@ func TestDoubtLeavesADemotedMaster(t *testing.T) {
 // A server that does not answer after a doubt is left long before silence alone
 // would be a reason. One that answers is not.
 func TestDoubtedServerThatIsSilentIsLeft(t *testing.T) {
-	s := redistest.Cluster(t)
+	s := redistest.ClusterWithReplicas(t, "--cluster-replica-no-failover", "yes")
 	client := s.NewClient(t)
 	b := bus.New(client, bus.Options{Linger: time.Minute, KeepAlive: time.Hour, Logger: zap.NewNop()})
 	defer b.Close()

@@ -15,7 +15,7 @@ import (
 // A fleet goes from one Redis to a cluster, as docs/cluster.md says: new nodes are
 // started, the old ones drain, and their people come back on the new ones.
 func TestFromOneRedisToACluster(t *testing.T) {
-	before, after := redistest.Real(t), redistest.Cluster(t)
+	before, after := redistest.Real(t), redistest.ClusterWithReplicas(t)
 	old := newNode(t, before.NewClient(t))
 	users := []string{"ann", "ben", "cyd"}
 	var sockets []*groups.Channel
