@@ -46,10 +46,29 @@ func TestRoundTrip(t *testing.T) {
 	redistest.Each(t, roundTrip)
 }
 
-func TestNames(t *testing.T) {
+func TestKinds(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		if !strings.HasSuffix(t.Name(), "/"+s.Name()) || s.Real() == (s.Mini() != nil) {
 			t.Fatalf("%s: name %q, real %v", t.Name(), s.Name(), s.Real())
+		}
+		replicas := 0
+		for i := range s.Nodes() {
+			if !s.Real() {
+				break
+			}
+			info, err := s.Node(i).NewClient(t).Info(t.Context(), "replication").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			replicas += strings.Count(info, ",state=online,")
+		}
+		if want := map[string]int{"cluster": 3, "sentinel": 1}[s.Name()]; replicas != want {
+			t.Errorf("%d replicas", replicas)
+		}
+		// That is what go-redis calls the address of a client that asks sentinels.
+		c, single := s.NewClient(t).(*redis.Client)
+		if single == s.IsCluster() || single && (c.Options().Addr == "FailoverClient") != (s.Name() == "sentinel") {
+			t.Errorf("client %v", c)
 		}
 	})
 }
