@@ -40,10 +40,11 @@ func (w *writer) renewing() {
 // renew signs the lease. What Redis has lost meanwhile shows here at the latest.
 func (w *writer) renew() error {
 	t := w.tracker
-	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
-	defer cancel()
 	w.mu.lock()
 	defer w.mu.unlock()
+	// Stuck with a master that is gone, it must leave time to sign at its successor.
+	ctx, cancel := context.WithTimeout(t.ctx, min(writeTimeout, t.opts.Lease/2))
+	defer cancel()
 	number := w.number
 	if w.doubt != nil {
 		number-- // of which alone is known that it was written
