@@ -21,7 +21,7 @@ func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) 
 type clustered struct {
 	t     *testing.T
 	s     *redistest.Server
-	mends []func() // what was done to processes of which some do not run
+	mends []func() // when the replica is a master
 }
 
 func (c *clustered) master() int {
@@ -42,22 +42,29 @@ func (c *clustered) deafen() {
 func (c *clustered) failOver(end func(*redistest.Server)) {
 	c.t.Helper()
 	i := c.master()
-	c.mends = append(c.mends, c.s.SetConfig("cluster-node-timeout", milliseconds(impatient)))
 	for j := range c.s.Nodes() {
-		c.mends = append(c.mends, c.s.Replica(j).SetConfig("cluster-node-timeout", milliseconds(impatient)))
+		c.hasten(c.s.Replica(j))
+		if j != i {
+			c.hasten(c.s.Node(j))
+		}
 	}
 	end(c.s.Node(i))
 	c.s.AwaitFailOver(i)
+	for _, mend := range c.mends {
+		mend()
+	}
+	c.mends = nil
+}
+
+func (c *clustered) hasten(s *redistest.Server) {
+	c.t.Helper()
+	c.mends = append(c.mends, s.SetConfig("cluster-node-timeout", milliseconds(impatient)))
 }
 
 func (c *clustered) rejoin(begin func(*redistest.Server)) {
 	c.t.Helper()
 	i := c.master()
 	begin(c.s.Replica(i))
-	for _, mend := range c.mends {
-		mend()
-	}
-	c.mends = nil
 	c.s.AwaitReplica(i)
 }
 

@@ -33,8 +33,8 @@ type deployment struct {
 
 // replicas are what takes the place of a master.
 type replicas interface {
-	// deafen has a replica hear nothing of what its master writes from now on. It
-	// is mended when it has become a master, and rejoin was called.
+	// deafen has a replica hear nothing of what its master writes from now on,
+	// until it has become a master and its former one is back.
 	deafen()
 	// failOver ends its master, and returns when the replica has taken its place.
 	failOver(end func(*redistest.Server))
@@ -48,7 +48,7 @@ type replicas interface {
 // that failOver has ended.
 const (
 	patient   = time.Minute
-	impatient = time.Second
+	impatient = 2 * time.Second
 )
 
 // deafened cuts a replica off from its master: a wrong password keeps it from

@@ -64,6 +64,25 @@ func (f *fleet) excuseStalls() {
 	}
 }
 
+// stood is for how long the machine has not let a node run since a time, but for
+// what the test has done to it.
+func (m *member) stood(since time.Time) (total time.Duration) {
+	for _, e := range redistest.Events[event](m.Proc) {
+		if e.Kind == "stalled" && e.At > since.UnixMicro() && !m.isExcused(e.At) {
+			total += time.Duration(e.Revision) * time.Microsecond
+		}
+	}
+	return total
+}
+
+// stood is that of the node that stood still for longest.
+func (f *fleet) stood(since time.Time) (longest time.Duration) {
+	for _, m := range f.nodes {
+		longest = max(longest, m.stood(since))
+	}
+	return longest
+}
+
 func (m *member) isExcused(at int64) bool {
 	t := time.UnixMicro(at)
 	return slices.ContainsFunc(m.excused, func(s span) bool { return !t.Before(s.from) && t.Before(s.to) })

@@ -158,12 +158,7 @@ func (f *fleet) end(i int, how string, bound time.Duration) {
 	}
 	m.killed = start
 	took := time.Since(start)
-	for _, e := range redistest.Events[event](m.Proc) {
-		if e.Kind == "stalled" && e.At > start.UnixMicro() {
-			took -= time.Duration(e.Revision) * time.Microsecond
-		}
-	}
-	if took > bound+slack {
+	if took > bound+slack+m.stood(start) {
 		f.t.Errorf("row %s: ended %s in %v", f.row, how, took)
 	}
 	f.note(fmt.Sprint(" ", how), "ended in", took, bound+slack)

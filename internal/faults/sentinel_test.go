@@ -18,7 +18,7 @@ func startUnderWatch(t *testing.T, _ setup) *deployment {
 type underWatch struct {
 	d    *deployment
 	w    *redistest.Watched
-	mend func()
+	mend func() // when the replica is a master
 }
 
 func (u *underWatch) deafen() { u.mend = deafened(u.w.Master, u.w.Replica) }
@@ -29,14 +29,14 @@ func (u *underWatch) failOver(end func(*redistest.Server)) {
 	u.w.AwaitFailOver()
 	u.w.DownAfter(patient)
 	u.d.Server = u.w.Server()
-}
-
-func (u *underWatch) rejoin(begin func(*redistest.Server)) {
-	begin(u.w.Replica)
 	if u.mend != nil {
 		u.mend()
 		u.mend = nil
 	}
+}
+
+func (u *underWatch) rejoin(begin func(*redistest.Server)) {
+	begin(u.w.Replica)
 	u.w.AwaitReplica()
 }
 
