@@ -25,6 +25,7 @@ var errTarget = errors.New("-redis is neither host:port, nor a URL such as redis
 func Flag(set *flag.FlagSet, target *string) {
 	set.StringVar(target, "redis", "", "`URL` of Redis, redis://user:password@host:port (rediss: TLS), or host:port.\n"+
 		"One address of a cluster will do; more go after commas: redis://user:password@host:port,host:port\n"+
+		"Behind Sentinel: redis://sentinel:port,sentinel:port?master_name=NAME&username=USER&password=PASSWORD\n"+
 		"(default $REDIS_URL or "+defaultURL+")")
 }
 
@@ -34,11 +35,13 @@ func Flag(set *flag.FlagSet, target *string) {
 // caller to find out. The client obeys the context's deadline, so that a server that
 // does not answer is no reason to hang.
 func Connect(ctx context.Context, target string) (client redis.UniversalClient, address string, err error) {
-	target, several, err := parse(cmp.Or(target, os.Getenv("REDIS_URL"), defaultURL))
-	if err != nil {
+	target, query, err := parse(cmp.Or(target, os.Getenv("REDIS_URL"), defaultURL))
+	switch {
+	case err != nil:
 		return nil, "", err
-	}
-	if several {
+	case query.Has("master_name"):
+		return watched(target)
+	case query.Has("addr"):
 		return cluster(target)
 	}
 	opts, err := redis.ParseURL(target)
@@ -54,6 +57,16 @@ func Connect(ctx context.Context, target string) (client redis.UniversalClient, 
 	return single, opts.Addr, nil
 }
 
+// watched returns a client of the master that sentinels name.
+func watched(target string) (redis.UniversalClient, string, error) {
+	opts, err := redis.ParseFailoverURL(target)
+	if err != nil || opts.MasterName == "" {
+		return nil, "", errTarget
+	}
+	opts.ContextTimeoutEnabled = true
+	return redis.NewFailoverClient(opts), opts.MasterName + " of " + strings.Join(opts.SentinelAddrs, ","), nil
+}
+
 func cluster(target string) (redis.UniversalClient, string, error) {
 	opts, err := redis.ParseClusterURL(target)
 	if err != nil {
@@ -64,14 +77,14 @@ func cluster(target string) (redis.UniversalClient, string, error) {
 }
 
 // parse returns the URL that go-redis reads, which has all addresses but the first in
-// its query, and whether there are several.
-func parse(target string) (string, bool, error) {
+// its query, and that query.
+func parse(target string) (string, url.Values, error) {
 	scheme, rest, isURL := strings.Cut(target, "://")
 	if !isURL {
 		for addr := range strings.SplitSeq(target, ",") {
 			host, port, err := net.SplitHostPort(strings.TrimSpace(addr))
 			if err != nil || host == "" || port == "" || strings.Contains(host, "@") {
-				return "", false, errTarget
+				return "", nil, errTarget
 			}
 		}
 		scheme, rest = "redis", target
@@ -84,7 +97,7 @@ func parse(target string) (string, bool, error) {
 	first, others, several := strings.Cut(rest[hosts:end], ",")
 	u, err := url.Parse(scheme + "://" + rest[:hosts] + strings.TrimSpace(first) + rest[end:])
 	if err != nil {
-		return "", false, errTarget
+		return "", nil, errTarget
 	}
 	query := u.Query()
 	if several {
@@ -93,5 +106,5 @@ func parse(target string) (string, bool, error) {
 		}
 		u.RawQuery = query.Encode()
 	}
-	return u.String(), query.Has("addr"), nil
+	return u.String(), query, nil
 }

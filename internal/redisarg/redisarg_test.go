@@ -50,6 +50,14 @@ func TestAllFormsLeadThere(t *testing.T) {
 	})
 }
 
+func TestBehindSentinel(t *testing.T) {
+	w := redistest.Sentinels(t)
+	w.Master.SetUser("rollcall", "~*", "&*", "+@all", ">secret")
+	for _, sentinels := range []string{w.Addrs[0], strings.Join(w.Addrs, ","), "127.0.0.1:1," + w.Addrs[1]} {
+		reach(t, "redis://"+sentinels+"?master_name="+redistest.MasterName+"&username=rollcall&password=secret")
+	}
+}
+
 // Of several addresses no server need answer to be seen as a cluster.
 func TestTLSForAClusterToo(t *testing.T) {
 	client, address, err := redisarg.Connect(t.Context(), "rediss://rollcall:secret@redis.example:1, [::1]:2,redis.example:3")
@@ -69,7 +77,7 @@ func TestTLSForAClusterToo(t *testing.T) {
 func TestWhatIsNoAddress(t *testing.T) {
 	for _, target := range []string{
 		"redis", "redis:6379,", ",redis:6379", "user:s3cret@redis:6379", "redis://user:s3cret@redis:1,redis", "redis://:s3cret@redis:1,,redis:2",
-		"http://:s3cret@redis:1,redis:2", "unix:///s3cret,redis:1?no=1", "redis://:s3/cret@redis:1,redis:2",
+		"http://:s3cret@redis:1,redis:2", "redis://sentinel:1?master_name=", "redis://sentinel:1/x?master_name=main&password=s3cret", "unix:///s3cret,redis:1?no=1", "redis://:s3/cret@redis:1,redis:2",
 	} {
 		client, _, err := redisarg.Connect(t.Context(), target)
 		if err == nil {
@@ -88,7 +96,7 @@ func TestTheHelpShowsHow(t *testing.T) {
 	set.SetOutput(&help)
 	redisarg.Flag(set, &target)
 	set.PrintDefaults()
-	for _, want := range []string{"redis://user:password@host:port,host:port", "rediss", "$REDIS_URL"} {
+	for _, want := range []string{"redis://user:password@host:port,host:port", "rediss", "master_name", "$REDIS_URL"} {
 		if !strings.Contains(help.String(), want) {
 			t.Errorf("help lacks %q:\n%s", want, &help)
 		}
