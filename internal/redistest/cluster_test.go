@@ -141,7 +141,7 @@ func TestClusterFailsOver(t *testing.T) {
 	s.AwaitFailOver(1)
 	t.Logf("failover after a kill: %v", time.Since(begin))
 	// A client that is refused does not look for the new master until it
-	// reloads the slots, which go-redis does every ten seconds.
+	// reloads the slots, which go-redis does once a minute.
 	if s.Addrs[1] == before[1] || !exists(t, s.NewClient(t), keys[1]) {
 		t.Fatalf("%v after %v", s.Addrs, before)
 	}
