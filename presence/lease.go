@@ -43,7 +43,7 @@ func (w *writer) renew() error {
 	w.mu.lock()
 	defer w.mu.unlock()
 	// Stuck with a master that is gone, it must leave time to sign at its successor.
-	ctx, cancel := context.WithTimeout(t.ctx, min(writeTimeout, t.opts.Lease/2))
+	ctx, cancel := context.WithTimeout(t.ctx, min(writeTimeout, t.opts.Lease*3/4))
 	defer cancel()
 	number := w.number
 	if w.doubt != nil {

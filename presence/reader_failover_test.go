@@ -19,7 +19,13 @@ func TestAReaderFindsANewMaster(t *testing.T) {
 		t.Skip("takes long")
 	}
 	s := redistest.ClusterWithReplicas(t)
-	layer, err := groups.New(t.Context(), s.NewClient(t), nil)
+	newClient := func() redis.UniversalClient {
+		return s.NewClient(t, func(o *redis.UniversalOptions) {
+			o.ContextTimeoutEnabled = true
+			o.PoolSize = 100 // a small one goes on dialing, after the test too
+		})
+	}
+	layer, err := groups.New(t.Context(), newClient(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,25 +72,23 @@ func TestAReaderFindsANewMaster(t *testing.T) {
 	}
 	readers := map[string]*presence.Reader{} // each asks for itself
 	for what := range reads {
-		readers[what], err = presence.NewReader(t.Context(), s.NewClient(t, func(o *redis.UniversalOptions) {
-			o.ContextTimeoutEnabled = true
-		}), nil)
-		if err != nil {
+		if readers[what], err = presence.NewReader(t.Context(), newClient(), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	master := s.Owner(s.Slot(layer.Store().Room("lobby")))
 	s.Node(master).Kill()
 	s.AwaitFailOver(master)
-	for what, read := range reads {
-		t.Run(what, func(t *testing.T) {
-			redistest.Eventually(t, 20*time.Second, func() error {
-				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-				defer cancel()
-				return read(ctx, readers[what])
+	t.Run("reads", func(t *testing.T) {
+		for what, read := range reads {
+			t.Run(what, func(t *testing.T) {
+				t.Parallel()
+				redistest.Eventually(t, 20*time.Second, func() error {
+					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+					defer cancel()
+					return read(ctx, readers[what])
+				})
 			})
-		})
-	}
-	s.Replica(master).Start() // or clients go on looking for it
-	s.AwaitReplica(master)
+		}
+	})
 }

@@ -30,9 +30,9 @@ type side interface {
 const (
 	ours = "rollcall"
 	two  = "rollcall, 2 shards" // and so two batches of a node under way
-	peer = "centrifuge"     // no counts of users
-	um   = "centrifuge um"  // with its user mapping
-	maps = "centrifuge map" // its map presence: atomic, with revisions
+	peer = "centrifuge"         // no counts of users
+	um   = "centrifuge um"      // with its user mapping
+	maps = "centrifuge map"     // its map presence: atomic, with revisions
 )
 
 func openSide(ctx context.Context, name, addr string) (side, error) {
