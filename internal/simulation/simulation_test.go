@@ -21,18 +21,12 @@ var (
 	forFlag  = flag.Duration("simulation.for", 10*time.Second, "how long to run new histories")
 )
 
-// known are the seeds of histories that have shown a bug.
-var known = []uint64{}
-
 // Random schedules of faults over five nodes: after each has healed, Redis, all
 // views and the truth agree, and on the way nobody was told what is not so.
 func TestSimulation(t *testing.T) {
 	if *seedFlag != 0 {
 		history(t, *seedFlag)
 		return
-	}
-	for _, seed := range known {
-		history(t, seed)
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // memory for speed
 	var simulated atomic.Int64
