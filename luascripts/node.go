@@ -30,10 +30,15 @@ type Registration struct {
 }
 
 // hold is how long nobody is swept after a time in which no node reached Redis:
-// until each has signed its lease, and written its touches.
+// until each has signed its lease, and written its touches. Who is stuck with a master
+// that was replaced finds the successor after most of a lease and what the client takes
+// to ask for it, which a short lease does not shorten.
 func (r Registration) hold() int64 {
-	const flushes = 5 // twice the longest flush interval, a tenth of max age
-	return max(r.Lease, r.MaxAge/flushes).Milliseconds()
+	const (
+		asking  = time.Second
+		flushes = 5 // twice the longest flush interval, a tenth of max age
+	)
+	return max(r.Lease+asking, r.MaxAge/flushes).Milliseconds()
 }
 
 // Incarnation is one registration of a node in a shard.

@@ -73,7 +73,7 @@ func (s *Server) AwaitFailOver(i int) {
 	s.t.Helper()
 	nodes := s.cluster()
 	old, replica := nodes[i], s.replicas[i]
-	err := replica.await(func(ctx context.Context, c *redis.Client) error { return hasRole(ctx, c, "master") })
+	err := replica.once(succeed)
 	s.nodes[i], s.replicas[i], s.Addrs[i] = replica, old, replica.address()
 	if err == nil {
 		err = clusterReady(s.processes())
@@ -87,6 +87,17 @@ func (s *Server) AwaitFailOver(i int) {
 	if err != nil {
 		s.t.Fatalf("no failover to %s: %v", replica.address(), err)
 	}
+}
+
+// succeed waits until a replica is a master. One that has not heard that its master
+// failed does not stand for election, and is made to, as an operator would.
+func succeed(ctx context.Context, c *redis.Client) error {
+	isMaster := func() error { return hasRole(ctx, c, "master") }
+	if poll(patience/3, isMaster) == nil {
+		return nil
+	}
+	_ = c.Do(ctx, "CLUSTER", "FAILOVER", "FORCE").Err() // refused where it is a master by now
+	return poll(patience/2, isMaster)
 }
 
 // AwaitReplica waits until the i-th master has a replica that is in step, as the
