@@ -33,8 +33,8 @@ type Options struct {
 	// Shards is how many self-contained parts the data is in, which a cluster
 	// spreads over its masters: a power of two up to 1,024. It is recorded in
 	// Redis at the first start, and a node with another number is refused. A node
-	// has one batch of writes under way in each: where it writes more than 20,000
-	// times a second to a single Redis, 2 let it write while it waits.
+	// has one batch of writes under way in each: on a single Redis, 2 let a very
+	// busy one write while it waits.
 	// Defaults to 16 on a cluster, else to 1.
 	Shards int
 

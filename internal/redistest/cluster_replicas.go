@@ -89,8 +89,8 @@ func (s *Server) AwaitFailOver(i int) {
 	}
 }
 
-// succeed waits until a replica is a master. One that has not heard that its master
-// failed does not stand for election, and is made to, as an operator would.
+// succeed waits until a replica is a master. One that does not stand for election for
+// long is made to, as an operator would.
 func succeed(ctx context.Context, c *redis.Client) error {
 	isMaster := func() error { return hasRole(ctx, c, "master") }
 	if poll(patience/3, isMaster) == nil {
