@@ -21,9 +21,9 @@
 //
 // In a handler of HTTP requests:
 //
-//	conn, err := websocket.Accept(w, r, nil)
+//	ch, err := layer.NewChannel() // an error: answer 503, the node is closing
 //	...
-//	ch, err := layer.NewChannel()
+//	conn, err := websocket.Accept(w, r, nil)
 //	...
 //	err = heartbeat.Serve(r.Context(), conn, tracker, ch, heartbeat.Handler[websocket.MessageType]{
 //		Connect: func(ctx context.Context) error {

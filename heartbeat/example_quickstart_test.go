@@ -27,9 +27,8 @@ func serveRooms(ctx context.Context, client redis.UniversalClient, l net.Listene
 	if err != nil {
 		return err
 	}
-	var tracker *presence.Tracker
-	tracker, err = presence.New(ctx, layer, &presence.Options{
-		OnChange: func(ctx context.Context, c presence.Change) {
+	tracker, err := presence.New(ctx, layer, &presence.Options{
+		OnChange: func(ctx context.Context, tracker *presence.Tracker, c presence.Change) {
 			if users, err := tracker.Users(ctx, c.Room); err == nil && len(c.Updated) == 0 && !c.Restored {
 				list, _ := groups.NewJSON("presence", users)
 				_ = layer.GroupSend(ctx, c.Room, list) // delivered at most once
@@ -39,33 +38,37 @@ func serveRooms(ctx context.Context, client redis.UniversalClient, l net.Listene
 	if err != nil {
 		return err
 	}
-	var connections sync.WaitGroup
+	var work sync.WaitGroup
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_ = tracker.Close(closing) // all leave
 		_ = layer.Close(closing)   // the sockets are told to go elsewhere
-		connections.Wait()
+		work.Wait()
 	}()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	pruner, err := prune.New(tracker, nil)
 	if err != nil {
 		return err
 	}
-	go pruner.Run(ctx) // until ctx ends; every node may prune
+	work.Go(func() { _ = pruner.Run(ctx) }) // every node may prune
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws/{room}", func(w http.ResponseWriter, r *http.Request) {
-		connections.Add(1)
-		defer connections.Done()
+		work.Add(1)
+		defer work.Done()
+		channel, err := layer.NewChannel()
+		if err != nil {
+			http.Error(w, "going away", http.StatusServiceUnavailable)
+			return
+		}
+		defer channel.Close()
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return // Accept has answered
 		}
 		defer conn.CloseNow()
-		channel, err := layer.NewChannel()
-		if err != nil {
-			return // the node is closing
-		}
 		_ = heartbeat.Serve(r.Context(), conn, tracker, channel, heartbeat.Handler[websocket.MessageType]{
 			Connect: func(ctx context.Context) error {
 				who := presence.Member{User: r.URL.Query().Get("user")} // "" is anonymous

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/rollcall-go/rollcall/groups"
 )
 
 // DefaultLeaveTimeout is how long a leave may take, unless Options say otherwise.
@@ -18,7 +20,8 @@ const (
 )
 
 // Options of Serve, which copies them: connections may share one. The zero value
-// of each field is its default.
+// of each field is its default. Serve refuses a negative one, unless it says here what
+// that means.
 type Options struct {
 	// PingInterval is the time between a pong and the next ping. Together with
 	// PingTimeout it must be well below the tracker's max age, or who only
@@ -59,11 +62,14 @@ type Options struct {
 	Logger *zap.Logger
 }
 
-func (o *Options) withDefaults(p Presence) Options {
+// withDefaults returns usable Options beside the error, too: the connection is still
+// to be closed, and its channel to leave.
+func (o *Options) withDefaults(p Presence) (Options, error) {
 	var c Options
 	if o != nil {
 		c = *o
 	}
+	err := c.validate()
 	if c.PingInterval == 0 {
 		c.PingInterval = defaultPingInterval
 		if t, ok := p.(interface{ MaxAge() time.Duration }); ok {
@@ -88,5 +94,20 @@ func (o *Options) withDefaults(p Presence) Options {
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
-	return c
+	return c, err
+}
+
+func (o *Options) validate() error {
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"PingTimeout", o.PingTimeout}, {"WriteTimeout", o.WriteTimeout},
+		{"LeaveTimeout", o.LeaveTimeout}, {"Grace", o.Grace},
+	} {
+		if d.value < 0 {
+			return &groups.InvalidError{Field: d.field, Value: d.value.String(), Reason: "negative"}
+		}
+	}
+	return nil
 }

@@ -25,12 +25,12 @@ func TestThePingFitsTheMaxAge(t *testing.T) {
 		time.Hour:        20 * time.Second,
 	} {
 		var none *Options
-		if got := none.withDefaults(tracker{maxAge}).PingInterval; got != want {
-			t.Errorf("max age %v: a ping every %v, want %v", maxAge, got, want)
+		if got, _ := none.withDefaults(tracker{maxAge}); got.PingInterval != want {
+			t.Errorf("max age %v: a ping every %v, want %v", maxAge, got.PingInterval, want)
 		}
 	}
 	chosen := &Options{PingInterval: time.Minute}
-	if got := chosen.withDefaults(tracker{time.Second}).PingInterval; got != time.Minute {
-		t.Errorf("chosen interval became %v", got)
+	if got, _ := chosen.withDefaults(tracker{time.Second}); got.PingInterval != time.Minute {
+		t.Errorf("chosen interval became %v", got.PingInterval)
 	}
 }

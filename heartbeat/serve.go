@@ -80,18 +80,23 @@ type Handler[M ~int] struct {
 //
 // The socket is closed with the code of a [CloseError] if the cause has one in
 // it. Else with 1001 if ctx, the Tracker or the channel layer ended, 1008 if the channel was
-// closed, 1011 if a handler failed. A dead peer gets no close frame. Where a
+// closed, 1011 if a handler failed or an option is refused. A dead peer gets no close frame. Where a
 // handler fails once the channel was closed, that is the cause, and not the
 // handler's error.
 //
 // Serve returns the cause: nil if the peer closed the connection with 1000,
-// 1001 or without a code; an error that wraps one of this package's; or the
-// cause of ctx. A leave that failed is joined to it.
+// 1001 or without a code; an error that wraps one of this package's; a
+// *groups.InvalidError for a refused option; or the cause of ctx. A leave that failed is joined to it.
 func Serve[M, S ~int](
 	ctx context.Context, conn Conn[M, S], p Presence, ch Mailbox, h Handler[M], opts *Options,
 ) error {
-	s := &session[M, S]{conn: conn, presence: p, ch: ch, handler: h, opts: opts.withDefaults(p)}
+	o, err := opts.withDefaults(p)
+	s := &session[M, S]{conn: conn, presence: p, ch: ch, handler: h, opts: o}
 	s.ctx, s.end = context.WithCancelCause(ctx)
+	if err != nil {
+		s.end(err)
+		return s.finish(err)
+	}
 
 	conn.SetReadLimit(s.opts.ReadLimit)
 	s.start(s.read)

@@ -169,6 +169,32 @@ func TestServeEnds(t *testing.T) {
 	}
 }
 
+func TestServeRefusesOptions(t *testing.T) {
+	for field, opts := range map[string]*heartbeat.Options{
+		"PingTimeout":  {PingTimeout: -1},
+		"WriteTimeout": {WriteTimeout: -1},
+		"LeaveTimeout": {LeaveTimeout: -1},
+		"Grace":        {Grace: -1},
+	} {
+		t.Run(field, func(t *testing.T) {
+			var s *server
+			s = newServer(t, handler{
+				Connect:    func(context.Context) error { t.Error("connected"); return nil },
+				Disconnect: func(context.Context, error) { s.add("disconnect") },
+			}, opts)
+			told := <-listen(t, s.connect(t))
+			var invalid *groups.InvalidError
+			if err := <-s.result; !errors.As(err, &invalid) || invalid.Field != field {
+				t.Errorf("Serve returned %v", err)
+			}
+			if told.Code != websocket.StatusInternalError {
+				t.Errorf("the peer was told %d %q", told.Code, told.Reason)
+			}
+			s.checkLeft(t)
+		})
+	}
+}
+
 // Somebody is sent away while a handler runs, which then fails for it.
 func TestTheCauseOfTheChannelWins(t *testing.T) {
 	for name, failing := range map[string]func(context.Context) error{"error": fail, "code": kick, "panic": crash} {

@@ -24,6 +24,7 @@ const (
 // wrong inside a handler is not for the peer to know.
 func statusFor(cause error) (code int, reason string) {
 	var asked CloseError
+	var invalid *groups.InvalidError
 	switch {
 	case errors.Is(cause, ErrConn):
 		// Mostly in vain: the library has closed the connection, with a better code.
@@ -32,7 +33,7 @@ func statusFor(cause error) (code int, reason string) {
 		return asked.Code, cut(asked.Reason)
 	case errors.Is(cause, groups.ErrClosed): // a handler's too: another node will do
 		return statusGoingAway, "going away"
-	case errors.Is(cause, ErrHandler):
+	case errors.Is(cause, ErrHandler), errors.As(cause, &invalid):
 		return statusInternal, "internal error"
 	case errors.Is(cause, ErrChannel):
 		return statusPolicy, "channel closed"

@@ -58,7 +58,7 @@ func TestAMissedEvictionHeals(t *testing.T) {
 func TestLeavingIsNoEviction(t *testing.T) {
 	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
 		n := newStranger(t, s)
-		n.opts.OnEvict = func(_ context.Context, e Eviction) { t.Errorf("evicted: %+v", e) }
+		n.opts.OnEvict = func(_ context.Context, _ *Tracker, e Eviction) { t.Errorf("evicted: %+v", e) }
 		for range 100 {
 			c, err := n.layer.NewChannel()
 			if err != nil {

@@ -149,7 +149,7 @@ func ExampleReader_Rooms() {
 func ExampleOptions() {
 	ctx := context.Background()
 	layer, tracker, stop := exampleNode(ctx, &presence.Options{
-		OnChange: func(_ context.Context, c presence.Change) {
+		OnChange: func(_ context.Context, _ *presence.Tracker, c presence.Change) {
 			for _, p := range c.Added {
 				fmt.Println(p.User, "came to", c.Room)
 			}

@@ -45,12 +45,12 @@ func startNode(t testing.TB, client redis.UniversalClient, of *groups.Options, o
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts.OnChange = func(_ context.Context, c presence.Change) {
+	opts.OnChange = func(_ context.Context, _ *presence.Tracker, c presence.Change) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.changes = append(n.changes, c)
 	}
-	opts.OnEvict = func(_ context.Context, e presence.Eviction) {
+	opts.OnEvict = func(_ context.Context, _ *presence.Tracker, e presence.Eviction) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.evicted = append(n.evicted, e)

@@ -27,7 +27,7 @@ func newSealedNode(t *testing.T, s *redistest.Server, keys ...[]byte) (n *node, 
 	n.Layer = layer
 	n.Tracker, err = presence.New(t.Context(), layer, &presence.Options{
 		MaxInfo: 16,
-		OnChange: func(_ context.Context, c presence.Change) {
+		OnChange: func(_ context.Context, _ *presence.Tracker, c presence.Change) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.changes = append(n.changes, c)

@@ -38,7 +38,7 @@ type Options struct {
 	// Calls for one room come one at a time and in order; rooms do not wait for
 	// each other, and no write waits for the handler. Where more than 128 calls
 	// for one room are waiting, they become one bulk change. A panic is logged and counted.
-	OnChange func(ctx context.Context, c Change)
+	OnChange func(ctx context.Context, t *Tracker, c Change)
 
 	// OnEvict is called when a channel of this node was removed from a room by
 	// a prune, for its age, or was Replaced, see Member.Exclusive. The channel has
@@ -46,7 +46,7 @@ type Options struct {
 	// replaced. The application may close its connection. What was
 	// removed with NodeLost, as the whole node was taken for dead, is added again
 	// without a call.
-	OnEvict func(ctx context.Context, e Eviction)
+	OnEvict func(ctx context.Context, t *Tracker, e Eviction)
 }
 
 // DefaultMaxAge is the max age where Options.MaxAge is zero.

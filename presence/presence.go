@@ -80,7 +80,11 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 		whole:  maxWhole,
 		began:  time.Now(),
 	}
-	t.changes = newDispatcher(o.OnChange, t.log)
+	var changed func(context.Context, Change)
+	if o.OnChange != nil {
+		changed = func(ctx context.Context, c Change) { o.OnChange(ctx, t, c) }
+	}
+	t.changes = newDispatcher(changed, t.log)
 	t.outages = outagelog.New[int](outagelog.Options{
 		Logger: t.log, Field: "shards", Away: "leases not renewed", Back: "shards answer again",
 		Gather: max(o.Lease/renewals, time.Second), // within which each shard is asked

@@ -138,6 +138,6 @@ func (t *Tracker) replace(ctx context.Context, e *entry, room string, at Revisio
 func (t *Tracker) tellEvicted(e *entry, room string, why Reason) {
 	t.stats.evictions.Add(1)
 	if t.opts.OnEvict != nil {
-		t.changes.do(func() { t.opts.OnEvict(t.ctx, Eviction{Channel: e.channel, Room: room, Reason: why}) })
+		t.changes.do(func() { t.opts.OnEvict(t.ctx, t, Eviction{Channel: e.channel, Room: room, Reason: why}) })
 	}
 }

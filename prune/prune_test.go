@@ -35,14 +35,14 @@ func newNode(t *testing.T, s *redistest.Server, maxAge time.Duration) *node {
 	n := &node{layer: layer}
 	n.Tracker, err = presence.New(t.Context(), layer, &presence.Options{
 		MaxAge: maxAge,
-		OnChange: func(_ context.Context, c presence.Change) {
+		OnChange: func(_ context.Context, _ *presence.Tracker, c presence.Change) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			if c.Bulk {
 				n.bulk = append(n.bulk, c)
 			}
 		},
-		OnEvict: func(_ context.Context, e presence.Eviction) {
+		OnEvict: func(_ context.Context, _ *presence.Tracker, e presence.Eviction) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.evicted = append(n.evicted, e)

@@ -55,7 +55,7 @@ func listOf(s presence.Snapshot) roomList {
 
 // changed is presence_changed: it sends the room the list of who is in it
 // now. Two nodes may do so at the same moment; see deliver.
-func (n *node) changed(ctx context.Context, c presence.Change) {
+func (n *node) changed(ctx context.Context, _ *presence.Tracker, c presence.Change) {
 	if len(c.Updated) > 0 && len(c.Added)+len(c.Removed) == 0 {
 		return // someone types; who is in the room has not changed
 	}

@@ -48,6 +48,12 @@ func (n *node) serveVisitor(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
+	channel, err := n.layer.NewChannel()
+	if err != nil {
+		writeError(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	defer channel.Close()
 	// The pages of other nodes come here when theirs have gone.
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: n.hosts})
 	if err != nil {
@@ -56,11 +62,7 @@ func (n *node) serveVisitor(w http.ResponseWriter, r *http.Request) {
 	defer conn.CloseNow()
 	n.connected(1)
 	defer n.connected(-1)
-	v.conn = conn
-	if v.channel, err = n.layer.NewChannel(); err != nil {
-		conn.Close(websocket.StatusGoingAway, "going away")
-		return
-	}
+	v.channel, v.conn = channel, conn
 	if err := v.serve(r.Context()); err != nil {
 		n.log.Debug("connection ended", zap.String("room", v.room), zap.Error(err))
 	}
@@ -178,7 +180,7 @@ func (v *visitor) deliver(_ context.Context, m groups.Message) (websocket.Messag
 
 // evicted closes the socket of a visitor whom another node has swept: he is
 // connected after all, and joins anew.
-func (n *node) evicted(_ context.Context, e presence.Eviction) {
+func (n *node) evicted(_ context.Context, _ *presence.Tracker, e presence.Eviction) {
 	if channel, ok := n.layer.Channel(e.Channel); ok {
 		channel.CloseWith(heartbeat.CloseError{Code: int(websocket.StatusTryAgainLater), Reason: e.Reason.String()})
 	}

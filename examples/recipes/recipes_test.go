@@ -200,8 +200,8 @@ func TestACrowdIsShown(t *testing.T) {
 
 func TestTheListIsBroadcast(t *testing.T) {
 	start := func(n *presencetest.Node) error {
-		return n.Track(nil, &presence.Options{OnChange: func(ctx context.Context, c presence.Change) {
-			if err := BroadcastList(ctx, n.Layer, n.Tracker, c); err != nil {
+		return n.Track(nil, &presence.Options{OnChange: func(ctx context.Context, tracker *presence.Tracker, c presence.Change) {
+			if err := BroadcastList(ctx, n.Layer, tracker, c); err != nil {
 				t.Error(err)
 			}
 		}})
@@ -275,7 +275,9 @@ func TestATableHasItsSeats(t *testing.T) {
 // The newest connection of a user stays, whatever is lost meanwhile.
 func TestOneSessionAUser(t *testing.T) {
 	start := func(n *presencetest.Node) error {
-		return n.Track(nil, &presence.Options{OnEvict: func(ctx context.Context, e presence.Eviction) { EndReplaced(n.Layer)(ctx, e) }})
+		return n.Track(nil, &presence.Options{OnEvict: func(ctx context.Context, tracker *presence.Tracker, e presence.Eviction) {
+			EndReplaced(n.Layer)(ctx, tracker, e)
+		}})
 	}
 	presencetest.Run(t, 2, start, func(t *testing.T, fleet *presencetest.Fleet) {
 		w, err := fleet.Node(0).Tracker.Watch(t.Context(), roomName("lobby"), nil)

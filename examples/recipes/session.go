@@ -28,8 +28,8 @@ func EnterAlone(ctx context.Context, tracker *presence.Tracker, room, channel, u
 
 // EndReplaced is presence.Options.OnEvict: it closes the socket of who has come again
 // elsewhere, with a code at which the page does not try again by itself.
-func EndReplaced(layer *groups.Layer) func(context.Context, presence.Eviction) {
-	return func(_ context.Context, e presence.Eviction) {
+func EndReplaced(layer *groups.Layer) func(context.Context, *presence.Tracker, presence.Eviction) {
+	return func(_ context.Context, _ *presence.Tracker, e presence.Eviction) {
 		if e.Reason != presence.Replaced {
 			return
 		}

@@ -56,8 +56,8 @@ func (s *site) close(ctx context.Context) error {
 }
 
 // broadcast tells everybody in a room who is there.
-func (s *site) broadcast(ctx context.Context, c presence.Change) {
-	users, err := s.tracker.Users(ctx, c.Room)
+func (s *site) broadcast(ctx context.Context, tracker *presence.Tracker, c presence.Change) {
+	users, err := tracker.Users(ctx, c.Room)
 	if err != nil {
 		return // Redis is away: the next change tells it
 	}
@@ -308,7 +308,7 @@ func silent(ctx context.Context, s *site, channel *groups.Channel, d time.Durati
 
 // What presence_changed has told a receiver.
 func Example_signal() {
-	onChange := func(ctx context.Context, c presence.Change) {
+	onChange := func(_ context.Context, _ *presence.Tracker, c presence.Change) {
 		for _, p := range c.Added { // added
 			fmt.Println(c.Room, "added", p.User)
 		}
@@ -319,7 +319,7 @@ func Example_signal() {
 			fmt.Println(c.Room, "has", c.Counts.Presences)
 		}
 	}
-	onChange(context.Background(), presence.Change{Room: "some_room", Added: []presence.Presence{{User: "ann"}}})
+	onChange(context.Background(), nil, presence.Change{Room: "some_room", Added: []presence.Presence{{User: "ann"}}})
 	// Output:
 	// some_room added ann
 }

@@ -57,7 +57,7 @@ func newNode(t *testing.T, s *redistest.Server, c config) *node {
 	if n.Layer, err = groups.New(t.Context(), n.Client, &c.groups); err != nil {
 		t.Fatal(err)
 	}
-	c.presence.OnChange = func(_ context.Context, change presence.Change) {
+	c.presence.OnChange = func(_ context.Context, _ *presence.Tracker, change presence.Change) {
 		n.mu.Lock()
 		n.changes = append(n.changes, change)
 		n.mu.Unlock()
@@ -65,7 +65,7 @@ func newNode(t *testing.T, s *redistest.Server, c config) *node {
 			c.change(n, change)
 		}
 	}
-	c.presence.OnEvict = func(_ context.Context, e presence.Eviction) {
+	c.presence.OnEvict = func(_ context.Context, _ *presence.Tracker, e presence.Eviction) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.evicted = append(n.evicted, e)

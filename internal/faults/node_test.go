@@ -210,7 +210,7 @@ func (n *node) end() error {
 }
 
 // changed notes what the change handler is told.
-func (n *node) changed(_ context.Context, c presence.Change) {
+func (n *node) changed(_ context.Context, _ *presence.Tracker, c presence.Change) {
 	e := event{Kind: "change", Room: c.Room, Revision: int64(c.Counts.Revision), UserWent: c.UsersWent}
 	for _, p := range c.Added {
 		e.Added = append(e.Added, p.Channel)

@@ -95,8 +95,8 @@ func (f *fleet) start(i int) *node {
 	f.insist("track "+n.name, func(ctx context.Context) error {
 		n.tracker, err = presence.New(ctx, n.layer, &presence.Options{
 			MaxAge: maxAge, Lease: lease,
-			OnChange: func(_ context.Context, c presence.Change) { f.truth.told(c) },
-			OnEvict:  func(_ context.Context, e presence.Eviction) { f.truth.evicted(e) },
+			OnChange: func(_ context.Context, _ *presence.Tracker, c presence.Change) { f.truth.told(c) },
+			OnEvict:  func(_ context.Context, _ *presence.Tracker, e presence.Eviction) { f.truth.evicted(e) },
 		})
 		return err
 	})

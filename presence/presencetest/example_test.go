@@ -23,7 +23,7 @@ func tellCounts(ctx context.Context, layer *groups.Layer, c presence.Change) {
 // start has a node of the test run that.
 func start(n *presencetest.Node) error {
 	return n.Track(nil, &presence.Options{
-		OnChange: func(ctx context.Context, c presence.Change) { tellCounts(ctx, n.Layer, c) },
+		OnChange: func(ctx context.Context, _ *presence.Tracker, c presence.Change) { tellCounts(ctx, n.Layer, c) },
 	})
 }
 

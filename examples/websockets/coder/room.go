@@ -17,15 +17,17 @@ import (
 // until the connection ends, and says to all there what it says.
 func Room(layer *groups.Layer, tracker *presence.Tracker, opts *heartbeat.Options) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		channel, err := layer.NewChannel()
+		if err != nil {
+			http.Error(w, "going away", http.StatusServiceUnavailable)
+			return
+		}
+		defer channel.Close()
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return // Accept has answered
 		}
 		defer conn.CloseNow()
-		channel, err := layer.NewChannel()
-		if err != nil {
-			return // the node is closing
-		}
 		room, who := r.PathValue("room"), presence.Member{User: r.URL.Query().Get("user")}
 		_ = heartbeat.Serve(r.Context(), conn, tracker, channel, heartbeat.Handler[websocket.MessageType]{
 			Connect: func(ctx context.Context) error {

@@ -17,15 +17,17 @@ import (
 func Room(layer *groups.Layer, tracker *presence.Tracker, opts *heartbeat.Options) http.HandlerFunc {
 	var upgrader websocket.Upgrader // it refuses other origins
 	return func(w http.ResponseWriter, r *http.Request) {
+		channel, err := layer.NewChannel()
+		if err != nil {
+			http.Error(w, "going away", http.StatusServiceUnavailable)
+			return
+		}
+		defer channel.Close()
 		ws, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
 			return // Upgrade has answered
 		}
 		defer ws.Close()
-		channel, err := layer.NewChannel()
-		if err != nil {
-			return // the node is closing
-		}
 		room, who := r.PathValue("room"), presence.Member{User: r.URL.Query().Get("user")}
 		_ = heartbeat.Serve(r.Context(), newConn(ws), tracker, channel, heartbeat.Handler[int]{
 			Connect: func(ctx context.Context) error {
