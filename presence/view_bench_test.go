@@ -86,7 +86,7 @@ func benchView(b testing.TB, f *frames) *view {
 }
 
 func (v *view) join() *Watcher {
-	w := &Watcher{view: v, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &Watcher{follower: newFollower(v.tracker, 0), view: v}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	w.pending = newPending(Revision(v.head.Revision))

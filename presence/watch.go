@@ -3,7 +3,6 @@ package presence
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -35,12 +34,8 @@ func (o *WatchOptions) withDefaults(room string) (WatchOptions, error) {
 // called concurrently, Next by one goroutine at a time. Whoever made it closes
 // it.
 type Watcher struct {
+	follower
 	view *view
-	opts WatchOptions
-	wake chan struct{}
-	done chan struct{}
-	once sync.Once
-	last time.Time // of the last diff; Next alone uses it
 
 	start   Snapshot // guarded by view.mu, as all below
 	pending pending
@@ -55,7 +50,7 @@ func (t *Tracker) Watch(ctx context.Context, room string, opts *WatchOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	w := &Watcher{opts: o, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &Watcher{follower: newFollower(t, o.MinInterval)}
 	v, err := t.views.acquire(t, room)
 	if err != nil {
 		return nil, opError("watch", room, "", err)
@@ -93,25 +88,15 @@ func (w *Watcher) Start() Snapshot {
 // It returns ErrClosed once the Watcher is closed, or the Tracker, which has then left
 // for all connections. That is no reason to close a socket: Drain tells those that it
 // ends, with the right code, and the layer's Close the rest.
-func (w *Watcher) Next(ctx context.Context) (Diff, error) {
-	if err := sleep(ctx, w.done, w.opts.MinInterval-time.Since(w.last)); err != nil {
+func (w *Watcher) Next(ctx context.Context) (d Diff, err error) {
+	err = w.next(ctx, func() (ok bool) {
+		d, ok = w.take()
+		return ok
+	})
+	if err != nil {
 		return Diff{}, err
 	}
-	for {
-		if d, ok := w.take(); ok {
-			w.last = time.Now()
-			return d, nil
-		}
-		select {
-		case <-w.wake:
-		case <-ctx.Done():
-			return Diff{}, ctx.Err()
-		case <-w.done:
-			return Diff{}, ErrClosed
-		case <-w.view.tracker.views.ended:
-			return Diff{}, ErrClosed
-		}
-	}
+	return d, nil
 }
 
 // take returns false where there is nothing to tell.
@@ -159,18 +144,10 @@ func (w *Watcher) WaitFor(ctx context.Context, revision Revision) error {
 // Close ends the Watcher. The last one of a room on this node frees the replica.
 // Closing it again does nothing.
 func (w *Watcher) Close() {
-	w.once.Do(func() {
-		close(w.done)
+	w.close(func() {
 		w.view.mu.Lock()
 		delete(w.view.watchers, w)
 		w.view.mu.Unlock()
 		w.view.tracker.views.release(w.view)
 	})
-}
-
-func (w *Watcher) signal() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
 }

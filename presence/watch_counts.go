@@ -3,7 +3,6 @@ package presence
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -13,14 +12,10 @@ import (
 // methods may be called concurrently, Next by one goroutine at a time. Whoever
 // made it closes it.
 type CountsWatcher struct {
+	follower
 	tracker   *Tracker
 	room      string
-	opts      WatchOptions
 	listening *groups.Listening
-	wake      chan struct{}
-	done      chan struct{}
-	once      sync.Once
-	last      time.Time // of the last that was told; Next alone uses it
 
 	mu    sync.Mutex
 	now   Counts
@@ -35,7 +30,7 @@ func (t *Tracker) WatchCounts(ctx context.Context, room string, opts *WatchOptio
 	if err != nil {
 		return nil, err
 	}
-	w := &CountsWatcher{tracker: t, room: room, opts: o, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &CountsWatcher{follower: newFollower(t, o.MinInterval), tracker: t, room: room}
 	if t.ledger.closed.Load() {
 		return nil, opError("watch counts", room, "", ErrClosed)
 	}
@@ -130,45 +125,32 @@ func (w *CountsWatcher) Counts() Counts {
 
 // Next waits until the room has changed since what was told last, and returns
 // its numbers. It ends as Watcher.Next does.
-func (w *CountsWatcher) Next(ctx context.Context) (Counts, error) {
-	if err := sleep(ctx, w.done, w.opts.MinInterval-time.Since(w.last)); err != nil {
+func (w *CountsWatcher) Next(ctx context.Context) (c Counts, err error) {
+	err = w.next(ctx, func() (ok bool) {
+		c, ok = w.take()
+		return ok
+	})
+	if err != nil {
 		return Counts{}, err
 	}
-	for {
-		w.mu.Lock()
-		now, changed := w.now, w.now != w.told
-		w.told = now
-		w.mu.Unlock()
-		if changed {
-			w.last = time.Now()
-			return now, nil
-		}
-		select {
-		case <-w.wake:
-		case <-ctx.Done():
-			return Counts{}, ctx.Err()
-		case <-w.done:
-			return Counts{}, ErrClosed
-		case <-w.tracker.views.ended:
-			return Counts{}, ErrClosed
-		}
-	}
+	return c, nil
+}
+
+// take returns false where there is nothing to tell.
+func (w *CountsWatcher) take() (Counts, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changed := w.now != w.told
+	w.told = w.now
+	return w.now, changed
 }
 
 // Close ends the CountsWatcher. Closing it again does nothing.
 func (w *CountsWatcher) Close() {
-	w.once.Do(func() {
-		close(w.done)
+	w.close(func() {
 		w.listening.Close()
 		w.tracker.views.mu.Lock()
 		defer w.tracker.views.mu.Unlock()
 		delete(w.tracker.views.counts, w)
 	})
-}
-
-func (w *CountsWatcher) signal() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
 }

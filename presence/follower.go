@@ -1,0 +1,60 @@
+package presence
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// follower is how a Watcher waits for what there is to tell.
+type follower struct {
+	interval time.Duration   // the least between two that are told
+	ended    <-chan struct{} // closed with the Tracker
+	wake     chan struct{}   // holds a token while there may be something to tell
+	done     chan struct{}   // closed by close
+	once     sync.Once
+	last     time.Time // when something was told; next alone uses it
+}
+
+func newFollower(t *Tracker, interval time.Duration) follower {
+	return follower{
+		interval: interval, ended: t.views.ended,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+}
+
+// signal tells that there may be something.
+func (f *follower) signal() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next returns once take does not tell false.
+func (f *follower) next(ctx context.Context, take func() bool) error {
+	if err := sleep(ctx, f.done, f.interval-time.Since(f.last)); err != nil {
+		return err
+	}
+	for !take() {
+		select {
+		case <-f.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-f.done:
+			return ErrClosed
+		case <-f.ended:
+			return ErrClosed
+		}
+	}
+	f.last = time.Now()
+	return nil
+}
+
+// close ends next, and calls clear the first time.
+func (f *follower) close(clear func()) {
+	f.once.Do(func() {
+		close(f.done)
+		clear()
+	})
+}
