@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rollcall-go/rollcall/internal/bus"
+	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 var (
@@ -22,6 +23,12 @@ var (
 	// ErrUnavailable is wrapped by every error that comes from Redis being out
 	// of reach or unable to serve.
 	ErrUnavailable = errors.New("rollcall: Redis is unavailable")
+	// ErrServer tells that rollcall cannot use the server: it is too old, say, or
+	// does not fit the client.
+	ErrServer = luascripts.ErrServer
+	// ErrMismatch tells that the data in Redis was written by another version
+	// or with another number of shards.
+	ErrMismatch = luascripts.ErrMismatch
 )
 
 // CloseError asks for the socket of a channel to be closed with a code and a

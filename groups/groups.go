@@ -360,7 +360,7 @@ func (l *Layer) checkMessage(m Message) error {
 // unavailable marks an error of Redis. The contexts' errors and rollcall's own
 // stay as they are.
 func unavailable(err error) error {
-	for _, own := range []error{ErrClosed, ErrUnavailable, luascripts.ErrServer, luascripts.ErrMismatch} {
+	for _, own := range []error{ErrClosed, ErrUnavailable, ErrServer, ErrMismatch} {
 		if err == nil || errors.Is(err, own) {
 			return err
 		}

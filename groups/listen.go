@@ -13,7 +13,7 @@ type Listening struct {
 	once     sync.Once
 }
 
-// Listen, for rollcall's own packages, calls l for each change of the room of that
+// Listen, for rollcall's own packages, calls ls for each change of the room of that
 // name, until the Listening is closed. Changes are sure to be heard once Wait has returned.
 func (l *Layer) Listen(room string, ls Listener) (*Listening, error) {
 	if err := checkGroup(room); err != nil {

@@ -65,7 +65,7 @@ func newRequests() *requests {
 		ctx: ctx, stop: stop,
 		waiting:    make(map[uint64]chan answer),
 		responders: make(map[string]Responder),
-		sentinels:  []error{ErrUnknownChannel, ErrClosed, ErrUnavailable, ErrChannelClosed, luascripts.ErrNodeTaken, luascripts.ErrMismatch},
+		sentinels:  []error{ErrUnknownChannel, ErrClosed, ErrUnavailable, ErrChannelClosed, luascripts.ErrNodeTaken, ErrMismatch},
 		slots:      make(chan struct{}, maxAnswers),
 	}
 }

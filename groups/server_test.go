@@ -11,7 +11,6 @@ import (
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
-	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 // answer is what a server that is not there would say to INFO.
@@ -42,7 +41,7 @@ func version(v string) answer {
 
 func wantServer(t testing.TB, err error, reason string) {
 	t.Helper()
-	if !errors.Is(err, luascripts.ErrServer) || errors.Is(err, groups.ErrUnavailable) || !strings.Contains(err.Error(), reason) {
+	if !errors.Is(err, groups.ErrServer) || errors.Is(err, groups.ErrUnavailable) || !strings.Contains(err.Error(), reason) {
 		t.Errorf("got %v, want one that says %q", err, reason)
 	}
 }

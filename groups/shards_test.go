@@ -9,7 +9,6 @@ import (
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
-	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 func TestShardsByDefault(t *testing.T) {
@@ -37,7 +36,7 @@ func TestShardsMismatch(t *testing.T) {
 			first := newLayer(t, s, func(o *groups.Options) { o.Prefix, o.Shards = prefix, numbers[0] })
 			for range 2 {
 				_, err := groups.New(t.Context(), client, &groups.Options{Prefix: prefix, Shards: numbers[1]})
-				if !errors.Is(err, luascripts.ErrMismatch) || errors.Is(err, groups.ErrUnavailable) ||
+				if !errors.Is(err, groups.ErrMismatch) || errors.Is(err, groups.ErrUnavailable) ||
 					!strings.Contains(err.Error(), fmt.Sprintf("for %d shards, the data has %d", numbers[1], numbers[0])) {
 					t.Fatalf("%v: %v", numbers, err)
 				}
@@ -48,7 +47,7 @@ func TestShardsMismatch(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := groups.New(t.Context(), client, &groups.Options{Prefix: prefix, Shards: numbers[0]})
-			if !errors.Is(err, luascripts.ErrMismatch) || !strings.Contains(err.Error(), "schema 77") {
+			if !errors.Is(err, groups.ErrMismatch) || !strings.Contains(err.Error(), "schema 77") {
 				t.Fatalf("schema: %v", err)
 			}
 			newLayer(t, s, func(o *groups.Options) { o.Prefix, o.Shards = prefix+" other", numbers[1] })
@@ -69,7 +68,7 @@ func TestFirstStartOfSeveral(t *testing.T) {
 				wg.Go(func() {
 					l, err := groups.New(t.Context(), client, &groups.Options{Prefix: fmt.Sprint("p", round), Shards: 1 << (i % 3)})
 					if err != nil {
-						if !errors.Is(err, luascripts.ErrMismatch) {
+						if !errors.Is(err, groups.ErrMismatch) {
 							t.Error(err)
 						}
 						return

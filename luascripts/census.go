@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -179,7 +180,7 @@ func (c *census) advance(ctx context.Context) error {
 
 // hear takes what was published on the topic of the room.
 func (c *census) hear(frame string) error {
-	if len(frame) < len(EventPrefix) || frame[:len(EventPrefix)] != EventPrefix {
+	if !strings.HasPrefix(frame, EventPrefix) {
 		return nil // a message to the group
 	}
 	e, err := DecodeEvent(frame)

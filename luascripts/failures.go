@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -67,10 +68,8 @@ func kindOf(err error) string {
 		return "" // what a script of ours says, or what makes the client send it
 	}
 	word = strings.ToLower(word)
-	for _, k := range kinds {
-		if k == word {
-			return k
-		}
+	if slices.Contains(kinds[:], word) {
+		return word
 	}
 	return "other"
 }

@@ -46,16 +46,6 @@ func (s *Store) flush(ctx context.Context, master redis.Cmdable) error {
 	}
 }
 
-// onMasters calls f with each server that has a part of the data, on a cluster
-// at the same time: what names no key would else go to any one of them.
-func (s *Store) onMasters(ctx context.Context, f func(context.Context, redis.Cmdable) error) error {
-	cluster, ok := s.client.(*redis.ClusterClient)
-	if !ok {
-		return f(ctx, s.client)
-	}
-	return cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return f(ctx, master) })
-}
-
 // literal quotes what SCAN's patterns give a meaning to.
 func literal(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)

@@ -61,10 +61,10 @@ func (k Keys) Shard(name string) int {
 func (k Keys) in(shard int, what, name string) string { return k.heads[shard] + what + name }
 
 // Room is the hash of a room and the topic of the group of that name.
-func (k Keys) Room(room string) string { return k.in(k.Shard(room), "room:", room) }
+func (k Keys) Room(room string) string { return k.roomIn(k.Shard(room), room) }
 
 // RoomUsers is the hash of the users of a room.
-func (k Keys) RoomUsers(room string) string { return k.in(k.Shard(room), "users:", room) }
+func (k Keys) RoomUsers(room string) string { return k.usersIn(k.Shard(room), room) }
 
 // Inbox is the topic on which a node hears what is sent to its channels.
 func (k Keys) Inbox(node string) string { return k.in(k.Shard(node), "inbox:", node) }
@@ -74,7 +74,13 @@ func (k Keys) Inbox(node string) string { return k.in(k.Shard(node), "inbox:", n
 func (k Keys) Pulse(shard int, node string) string { return k.in(shard, "pulse:", node) }
 
 // RoomSeen is the sorted set of the users who left a room, by when they did.
-func (k Keys) RoomSeen(room string) string { return k.in(k.Shard(room), "seen:", room) }
+func (k Keys) RoomSeen(room string) string { return k.seenIn(k.Shard(room), room) }
+
+// roomIn, usersIn and seenIn are Room, RoomUsers and RoomSeen for names that may be in
+// a shard where they do not belong: a script could not be given the keys of two shards.
+func (k Keys) roomIn(shard int, room string) string  { return k.in(shard, "room:", room) }
+func (k Keys) usersIn(shard int, room string) string { return k.in(shard, "users:", room) }
+func (k Keys) seenIn(shard int, room string) string  { return k.in(shard, "seen:", room) }
 
 // Rooms is the set of the names of the rooms.
 func (k Keys) Rooms(shard int) string { return k.in(shard, "rooms", "") }
@@ -100,7 +106,8 @@ func (k Keys) Sweep(shard int) string { return k.in(shard, "sweep", "") }
 // its other keys are still together.
 func (k Keys) Whole(shard int) string { return k.in(shard, "whole", "") }
 
-// Meta is the hash of the schema's version and the number of shards.
+// Meta is the hash of what is known of the shard as a whole: the schema's version, the
+// number of shards, the epoch, the last lease, and what holds up sweeps.
 func (k Keys) Meta(shard int) string { return k.in(shard, "meta", "") }
 
 // Node is the hash with a node's incarnation and its last batch.

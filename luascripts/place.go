@@ -2,6 +2,7 @@ package luascripts
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,12 +44,7 @@ type Standing struct {
 
 // Indexed tells whether the index has the room for the channel.
 func (s Standing) Indexed() bool {
-	for _, room := range indexRooms(s.Entry) {
-		if room == s.Room {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(indexRooms(s.Entry), s.Room)
 }
 
 // IndexEntry reads an entry of the index, and tells whether all of it makes sense.

@@ -37,9 +37,12 @@ var (
 	// ErrClosed tells that the Tracker was closed, or the layer: nothing can be added
 	// or watched any more. To leave does nothing then, and reads go on.
 	ErrClosed = groups.ErrClosed
+	// ErrServer tells that rollcall cannot use the server: it is too old, say, or
+	// does not fit the client.
+	ErrServer = groups.ErrServer
 	// ErrMismatch tells that the data in Redis was written by another version
 	// or with another number of shards.
-	ErrMismatch = luascripts.ErrMismatch
+	ErrMismatch = groups.ErrMismatch
 	// ErrNodeTaken tells that a living process has the node id already.
 	ErrNodeTaken = luascripts.ErrNodeTaken
 )
@@ -89,7 +92,7 @@ func opError(op, room, channel string, err error) error {
 
 // unavailable marks an error of Redis; rollcall's own stay as they are.
 func unavailable(err error) error {
-	for _, own := range []error{ErrUnavailable, ErrUnknownChannel, ErrNoAnswer, ErrRoomFull, ErrClosed, ErrMismatch, ErrNodeTaken, luascripts.ErrServer} {
+	for _, own := range []error{ErrUnavailable, ErrUnknownChannel, ErrNoAnswer, ErrRoomFull, ErrClosed, ErrMismatch, ErrNodeTaken, ErrServer} {
 		if err == nil || errors.Is(err, own) {
 			return err
 		}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// sleep waits unless d is over, done is closed or ctx ends.
+// sleep waits until d is over, done is closed or ctx ends.
 func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) error {
 	if d <= 0 {
 		return nil

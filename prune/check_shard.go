@@ -2,11 +2,11 @@ package prune
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
@@ -163,9 +163,7 @@ func (w *walk) scan(page func(cursor uint64) ([]string, uint64, error), each fun
 		if err != nil {
 			return err
 		}
-		for len(items) > 0 {
-			some := items[:min(len(items), step)]
-			items = items[len(some):]
+		for some := range slices.Chunk(items, step) {
 			if err := each(some); err != nil {
 				return err
 			}
@@ -188,9 +186,7 @@ func (w *walk) scanSorted(key string, cursor uint64) ([]string, uint64, error) {
 
 // look judges places as they are, a step at a time.
 func (w *walk) look(shard int, places []luascripts.Place, judge func(luascripts.Standing) error) error {
-	for len(places) > 0 {
-		some := places[:min(len(places), step)]
-		places = places[len(some):]
+	for some := range slices.Chunk(places, step) {
 		standings, err := w.store.Look(w.ctx, shard, some)
 		if err != nil {
 			return err

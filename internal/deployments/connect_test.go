@@ -9,7 +9,6 @@ import (
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
-	"github.com/rollcall-go/rollcall/luascripts"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -126,7 +125,7 @@ func TestRefused(t *testing.T) {
 	lone := redis.NewClusterClient(&redis.ClusterOptions{Addrs: redistest.Real(t).Addrs})
 	defer lone.Close()
 	for what, client := range map[string]redis.UniversalClient{"ring": ring, "node": node, "no cluster": lone} {
-		if _, err := groups.New(t.Context(), client, nil); !errors.Is(err, luascripts.ErrServer) {
+		if _, err := groups.New(t.Context(), client, nil); !errors.Is(err, groups.ErrServer) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -1,12 +1,6 @@
 package luascripts
 
-import (
-	"context"
-	"strings"
-	"sync"
-
-	"github.com/redis/go-redis/v9"
-)
+import "strings"
 
 // Key is the name of a key, taken apart.
 type Key struct {
@@ -30,7 +24,7 @@ var keyTypes = map[string]string{
 func (k Keys) Parser() func(key string) (Key, bool) {
 	shards := make(map[string]int, k.Shards())
 	for shard := range k.Shards() {
-		shards[k.head(shard)] = shard
+		shards[k.heads[shard]] = shard
 	}
 	return func(key string) (Key, bool) {
 		head := key[:strings.Index(key, "}:")+len("}:")]
@@ -51,27 +45,5 @@ func (k Keys) Parser() func(key string) (Key, bool) {
 	}
 }
 
-// head is what all keys of a shard begin with.
-func (k Keys) head(shard int) string { return strings.TrimSuffix(k.Rooms(shard), "rooms") }
-
-// roomIn, usersIn and seenIn are Room, RoomUsers and RoomSeen for names that may be in
-// a shard where they do not belong: a script could not be given the keys of two shards.
-func (k Keys) roomIn(shard int, room string) string  { return k.head(shard) + "room:" + room }
-func (k Keys) usersIn(shard int, room string) string { return k.head(shard) + "users:" + room }
-func (k Keys) seenIn(shard int, room string) string  { return k.head(shard) + "seen:" + room }
-
 // KeyPattern is that of SCAN for all keys under the prefix.
 func (k Keys) KeyPattern() string { return literal(k.prefix) + ":{*" }
-
-// Masters returns the servers that have a part of the data.
-func (s *Store) Masters(ctx context.Context) ([]redis.Cmdable, error) {
-	var mu sync.Mutex
-	var masters []redis.Cmdable
-	err := s.onMasters(ctx, func(_ context.Context, master redis.Cmdable) error {
-		mu.Lock()
-		defer mu.Unlock()
-		masters = append(masters, master)
-		return nil
-	})
-	return masters, err
-}
