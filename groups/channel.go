@@ -6,29 +6,29 @@ import (
 	"sync"
 )
 
-// Channel is the mailbox of one connection. Its methods may be called
-// concurrently; messages are meant to be received by one goroutine, as those
-// that share a mailbox share its messages. Whoever opened it closes it.
+// Channel is the mailbox of one connection. Its methods may be called concurrently, but
+// one goroutine should receive: goroutines that share a mailbox share out its messages.
+// Whoever opens a Channel closes it.
 type Channel struct {
 	layer *Layer
 	short string
 
 	mu     sync.Mutex
-	queue  []*Message    // grows to the capacity, so that an idle mailbox costs little
-	few    [2]*Message   // what queue begins with, so that one that is read costs nothing
-	groups []*membership // a list, as most are in few
+	queue  []*Message    // grows up to the capacity, so that an idle mailbox costs little
+	few    [2]*Message   // the initial storage of queue, so that a mailbox that is read allocates none
+	groups []*membership // a slice, as most channels are in few groups
 	cause  error
 
 	ready chan struct{} // holds a token while the queue may have messages
 	done  chan struct{}
 }
 
-// Name is the channel's name: the node's id, "!" and a short counter. No other
-// channel of the fleet has it.
+// Name returns the channel's name: the node's id, "!" and a short counter. It is unique
+// in the fleet.
 func (c *Channel) Name() string { return c.layer.opts.NodeID + "!" + c.short }
 
-// Receive waits for the next message. Once the channel is closed, it returns
-// what is left, and then the cause.
+// Receive waits for the next message. Once the channel is closed, it returns the
+// remaining messages, and then the cause.
 func (c *Channel) Receive(ctx context.Context) (Message, error) {
 	for {
 		if m, ok := c.TryReceive(); ok {
@@ -47,7 +47,7 @@ func (c *Channel) Receive(ctx context.Context) (Message, error) {
 	}
 }
 
-// TryReceive returns the next message if there is one.
+// TryReceive returns the next message, if there is one.
 func (c *Channel) TryReceive() (Message, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,24 +65,24 @@ func (c *Channel) TryReceive() (Message, bool) {
 	return *m, true
 }
 
-// Done is closed when the channel is.
+// Done returns a channel that is closed when this Channel is.
 func (c *Channel) Done() <-chan struct{} { return c.done }
 
-// Err is why the channel was closed, nil while it is open.
+// Err returns why the channel was closed, or nil while it is open.
 func (c *Channel) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cause
 }
 
-// Close takes the channel out of its groups and closes it. Closing it again
-// does nothing. It never fails; the error is there for io.Closer.
+// Close removes the channel from its groups and closes it. Closing it again does
+// nothing. It always returns nil; the error is there for io.Closer.
 func (c *Channel) Close() error {
 	c.CloseWith(ErrChannelClosed)
 	return nil
 }
 
-// CloseWith closes the channel with a cause that Err and Receive return.
+// CloseWith is like Close, with a cause for Err and Receive to return.
 func (c *Channel) CloseWith(cause error) {
 	c.mu.Lock()
 	if c.cause != nil {
@@ -94,8 +94,8 @@ func (c *Channel) CloseWith(cause error) {
 	c.depart(groups)
 }
 
-// end closes a channel that is open and locked, and returns the groups that it
-// is to depart from once it is unlocked.
+// end closes an open channel, which must be locked. It returns the groups for the
+// caller to leave once the channel is unlocked.
 func (c *Channel) end(cause error) []*membership {
 	c.cause = cause
 	groups := c.groups
@@ -104,7 +104,8 @@ func (c *Channel) end(cause error) []*membership {
 	return groups
 }
 
-// in returns where a group is among those of the channel, which is locked.
+// in returns the index of a group in the channel's list, or -1. The channel must be
+// locked.
 func (c *Channel) in(g *group) int {
 	return slices.IndexFunc(c.groups, func(m *membership) bool { return m.group == g })
 }
@@ -123,7 +124,7 @@ func (c *Channel) signal() {
 	}
 }
 
-// deliver puts a message into the mailbox. It does not wait.
+// deliver puts a message into the mailbox, without waiting.
 func (c *Channel) deliver(m *Message) error {
 	c.mu.Lock()
 	if c.cause != nil {
@@ -137,7 +138,7 @@ func (c *Channel) deliver(m *Message) error {
 	var groups []*membership
 	switch {
 	case full && c.layer.opts.Overflow == CloseChannel:
-		groups = c.end(ErrChannelFull) // at once: nothing may follow what is lost
+		groups = c.end(ErrChannelFull) // at once: nothing may follow the lost message
 	case full && c.layer.opts.Overflow == DropOldest:
 		c.queue[0] = nil
 		c.queue = append(c.queue[1:], m)

@@ -9,32 +9,31 @@ import (
 )
 
 var (
-	// ErrClosed is returned by a Layer that was closed, and by its channels.
+	// ErrClosed is returned by a closed Layer and by its channels.
 	ErrClosed = bus.ErrClosed
 	// ErrChannelClosed is returned by a channel that its owner has closed.
 	ErrChannelClosed = errors.New("rollcall: channel is closed")
-	// ErrChannelFull tells that a mailbox was full.
+	// ErrChannelFull means that a mailbox was full.
 	ErrChannelFull = errors.New("rollcall: channel is full")
-	// ErrUnknownChannel tells that no living node holds a channel of this name.
+	// ErrUnknownChannel means that no living node holds a channel of this name.
 	ErrUnknownChannel = errors.New("rollcall: unknown channel")
-	// ErrNoAnswer tells that the node that holds a channel did not answer in
-	// time: whether it did what it was asked is not known.
+	// ErrNoAnswer means that the node that holds a channel did not answer in time. It
+	// may or may not have done what it was asked.
 	ErrNoAnswer = errors.New("rollcall: no answer")
-	// ErrUnavailable is wrapped by every error that comes from Redis being out
-	// of reach or unable to serve.
+	// ErrUnavailable is wrapped by every error that results from Redis being
+	// unreachable or unable to serve.
 	ErrUnavailable = errors.New("rollcall: Redis is unavailable")
-	// ErrServer tells that rollcall cannot use the server: it is too old, say, or
-	// does not fit the client.
+	// ErrServer means that rollcall cannot use the server, for example because it is
+	// too old or does not fit the client.
 	ErrServer = luascripts.ErrServer
-	// ErrMismatch tells that the data in Redis was written by another version
-	// or with another number of shards.
+	// ErrMismatch means that the data in Redis was written by another version or with
+	// another number of shards.
 	ErrMismatch = luascripts.ErrMismatch
 )
 
-// CloseError asks for the socket of a channel to be closed with a code and a
-// reason: close the channel with it. Codes 3000 to 4999 are free for
-// applications. A reason is cut at 123 bytes, the most that a close frame can
-// hold.
+// CloseError asks for a channel's socket to be closed with a code and a reason: pass it
+// to Channel.CloseWith. Codes 3000 to 4999 are free for applications. A reason is cut
+// at 123 bytes, the most that a close frame can hold.
 type CloseError struct {
 	Code   int
 	Reason string

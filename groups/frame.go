@@ -12,9 +12,9 @@ const (
 
 	kindMessage = 'M' // type, payload
 	kindDirect  = 'D' // short name of a channel, type, payload
-	kindRequest = 'Q' // what one node asks of another, as JSON
-	kindAnswer  = 'A' // and its answer
-	kindEvent   = 'C' // a change of a room, which the scripts publish
+	kindRequest = 'Q' // a node's request to another, as JSON
+	kindAnswer  = 'A' // the answer to it, as JSON
+	kindEvent   = 'C' // a change of a room, published by the scripts
 )
 
 var errFrame = errors.New("rollcall: malformed frame")
@@ -71,7 +71,7 @@ func decodeDirect(body string) (short string, m Message, err error) {
 	return short, m, err
 }
 
-// cutString reads a string that its length precedes.
+// cutString reads a length-prefixed string.
 func cutString(s string) (value, rest string, err error) {
 	var head [binary.MaxVarintLen32]byte
 	length, n := binary.Uvarint(head[:copy(head[:], s)])

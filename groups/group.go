@@ -9,40 +9,41 @@ import (
 	"github.com/rollcall-go/rollcall/internal/bus"
 )
 
-// Listener hears the changes of a room on this node. Its methods are called
-// one at a time, and hold up the whole node while they run.
+// Listener receives the changes of a room on this node. Its methods are called one at a
+// time, and block the whole node while they run.
 type Listener interface {
-	// Event is called with each change that a script published. A frame that it
-	// returns an error for counts as malformed.
+	// Event is called with each change that a script published. If it returns an error,
+	// the frame counts as malformed.
 	Event(frame string) error
 	// Gap is called when events may have been lost.
 	Gap()
 }
 
-// group is what this node knows of one group: who is in it here, and who
-// listens to it. The node is subscribed while there is either.
+// group is what this node knows of one group: its local members and listeners. The node
+// is subscribed while there are any.
 type group struct {
 	layer *Layer
 	name  string
 	sub   *bus.Subscription
-	holds int // by members and listeners; guarded by layer.mu
+	holds int // held by members, listeners and calls in progress; guarded by layer.mu
 
 	mu        sync.Mutex
-	members   []*membership // appended to, or replaced as a whole
-	left      int           // of the members
+	members   []*membership // only appended to, or replaced as a whole
+	left      int           // how many of the members have left
 	listeners []Listener    // replaced as a whole, never changed
 }
 
-// membership is a channel's time in a group. Who has left stays in the list until half
-// of it has: a list is not copied for each of a crowd that goes.
+// membership is a channel's time in a group. Those that have left stay in the list
+// until they are more than half of it, so that the list is not copied for each of a
+// departing crowd.
 type membership struct {
 	group   *group
 	channel *Channel
 	left    atomic.Bool
 }
 
-// join makes a channel a member, which holds the group as the caller does. It
-// returns false, and takes no hold, where it is a member already.
+// join makes a channel a member, with its own hold on the group beside the caller's. If
+// it is a member already, join returns false and takes no hold.
 func (g *group) join(c *Channel) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,7 +58,7 @@ func (g *group) join(c *Channel) (bool, error) {
 	g.layer.hold(g)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.members = append(g.members, m) // where no audience looks
+	g.members = append(g.members, m) // beyond the end of any slice that audience returned
 	return true, nil
 }
 
@@ -75,7 +76,7 @@ func (g *group) leave(c *Channel) {
 	g.drop(m)
 }
 
-// drop is called once for each member, by whoever took g out of its groups.
+// drop is called once for each member, by whoever removed it from its channel's list.
 func (g *group) drop(m *membership) {
 	m.left.Store(true)
 	g.mu.Lock()
@@ -94,7 +95,7 @@ func (g *group) drop(m *membership) {
 	g.layer.release(g)
 }
 
-// Members returns the names of this node's channels in a group, in no order.
+// Members returns the names of this node's channels in a group, in no particular order.
 func (l *Layer) Members(groupName string) []string {
 	l.mu.RLock()
 	g := l.groups[groupName]
@@ -138,7 +139,7 @@ func (g *group) Frame(data string) {
 		}
 		taken := uint64(0)
 		for _, m := range members {
-			if !m.left.Load() && m.channel.deliver(&message) == nil { // a full mailbox is counted there
+			if !m.left.Load() && m.channel.deliver(&message) == nil { // deliver counts a full mailbox
 				taken++
 			}
 		}

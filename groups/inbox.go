@@ -1,6 +1,6 @@
 package groups
 
-// inbox hears what is sent to this node's channels.
+// inbox receives the frames addressed to this node.
 type inbox Layer
 
 // Frame implements bus.Listener.
@@ -30,10 +30,11 @@ func (l *Layer) direct(body string) {
 		l.stats.unknown.Add(1)
 		return
 	}
-	if c.deliver(&m) == nil { // a full mailbox is counted there
+	if c.deliver(&m) == nil { // deliver counts a full mailbox
 		l.stats.delivered.Add(1)
 	}
 }
 
-// Gap implements bus.Listener. What was lost was sent at most once.
+// Gap implements bus.Listener. Lost messages are not repeated: delivery is at most
+// once.
 func (i *inbox) Gap() { i.stats.gaps.Add(1) }

@@ -13,8 +13,8 @@ type Listening struct {
 	once     sync.Once
 }
 
-// Listen, for rollcall's own packages, calls ls for each change of the room of that
-// name, until the Listening is closed. Changes are sure to be heard once Wait has returned.
+// Listen is for rollcall's own packages. It calls ls for each change of the named room
+// until the Listening is closed. No change is missed once Wait has returned.
 func (l *Layer) Listen(room string, ls Listener) (*Listening, error) {
 	if err := checkGroup(room); err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (l *Layer) Listen(room string, ls Listener) (*Listening, error) {
 // Wait returns when the current connection to Redis is subscribed to the group.
 func (s *Listening) Wait(ctx context.Context) error { return s.group.sub.Wait(ctx) }
 
-// Close ends the calls. One that is under way may still be running.
+// Close ends the calls to the Listener. One may still be running.
 func (s *Listening) Close() {
 	s.once.Do(func() {
 		g := s.group

@@ -2,11 +2,10 @@ package groups
 
 import "encoding/json"
 
-// Message is what is sent to a channel or to a group: a type, by which the
-// receiver tells messages apart, and a payload that rollcall does not read.
+// Message is what is sent to a channel or a group: a type, by which the receiver tells
+// messages apart, and a payload, which rollcall does not read.
 //
-// A received payload is shared by every member of the group on the node: do
-// not modify it.
+// All members of the group on a node share a received payload: do not modify it.
 type Message struct {
 	Type    string
 	Payload []byte

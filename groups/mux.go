@@ -6,16 +6,15 @@ import (
 	"fmt"
 )
 
-// ErrNoHandler tells that a Mux has neither a handler for the type of a message
-// nor a default.
+// ErrNoHandler means that a Mux has neither a handler for a message's type nor a
+// default.
 var ErrNoHandler = errors.New("rollcall: no handler for message type")
 
-// Mux calls a handler by the type of a message. The zero value is ready to use.
+// Mux calls a handler chosen by the type of a message. The zero value is ready to use.
 //
-// Register all handlers first: from then on, Dispatch and Serve may be called
-// concurrently, so that one Mux does for all connections of a process. As with
-// http.ServeMux, a registration that makes no sense is a mistake in the program
-// and panics.
+// Register all handlers first. From then on, Dispatch and Serve may be called
+// concurrently, so that one Mux serves all connections of a process. As with
+// http.ServeMux, an invalid registration is a mistake in the program and panics.
 type Mux struct {
 	handlers map[string]func(context.Context, Message) error
 	fallback func(context.Context, Message) error
@@ -24,8 +23,8 @@ type Mux struct {
 // NewMux returns an empty Mux.
 func NewMux() *Mux { return new(Mux) }
 
-// Handle has h called with the messages of a type, compared byte for byte. It
-// panics if typ is empty, h is nil, or the type has a handler already.
+// Handle registers h for the messages of a type, compared byte for byte. It panics if
+// typ is empty, h is nil, or the type has a handler already.
 func (x *Mux) Handle(typ string, h func(ctx context.Context, m Message) error) {
 	switch {
 	case typ == "":
@@ -41,8 +40,8 @@ func (x *Mux) Handle(typ string, h func(ctx context.Context, m Message) error) {
 	x.handlers[typ] = h
 }
 
-// Default has h called with the messages that no other handler is for, those
-// with an empty type among them. It panics if h is nil or there is a default.
+// Default registers h for the messages without a handler, including those with an empty
+// type. It panics if h is nil or there is a default already.
 func (x *Mux) Default(h func(ctx context.Context, m Message) error) {
 	switch {
 	case h == nil:
@@ -53,8 +52,8 @@ func (x *Mux) Default(h func(ctx context.Context, m Message) error) {
 	x.fallback = h
 }
 
-// Dispatch calls the handler for a message and returns its error as it is. It
-// returns an error that wraps ErrNoHandler, and names the type, if there is none.
+// Dispatch calls the handler for a message and returns its error unchanged. Without a
+// handler, it returns an error that wraps ErrNoHandler and names the type.
 func (x *Mux) Dispatch(ctx context.Context, m Message) error {
 	h := x.handlers[m.Type]
 	if h == nil {
@@ -66,18 +65,17 @@ func (x *Mux) Dispatch(ctx context.Context, m Message) error {
 	return h(ctx, m)
 }
 
-// Serve receives the messages of a channel and dispatches them, one at a time
-// and in order, until the first error, which it returns: the handler's or
-// ErrNoHandler, the context's, or, once the channel is closed and what was left
-// in it is handled, the cause of that. It never returns nil, and it does not
-// close the channel.
+// Serve receives a channel's messages and dispatches them, in order and one at a time,
+// until the first error, which it returns. That is the handler's error, ErrNoHandler,
+// the context's error, or, once the channel is closed and its remaining messages are
+// handled, the cause. Serve never returns nil and does not close the channel.
 //
-// A connection that is to outlive types that it does not know yet, as they come
-// from newer nodes during a deployment, needs a default that returns nil.
+// During a deployment, newer nodes may send types that a connection does not know. To
+// outlive those, it needs a default that returns nil.
 func (x *Mux) Serve(ctx context.Context, ch *Channel) error {
 	for {
-		// Receive prefers a message to the context's end, and a busy channel
-		// would hold a dead connection for as long as there are any.
+		// Receive prefers a message to the end of the context, so a busy channel would
+		// keep a dead connection alive.
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -30,50 +30,47 @@ type Options struct {
 	// prefixes do not know of each other. Defaults to "presence".
 	Prefix string
 
-	// Shards is how many self-contained parts the data is in, which a cluster
-	// spreads over its masters: a power of two up to 1,024. It is recorded in
-	// Redis at the first start, and a node with another number is refused. A node
-	// has one batch of writes under way in each: on a single Redis, 2 let a very
-	// busy one write while it waits.
-	// Defaults to 16 on a cluster, else to 1.
+	// Shards is the number of self-contained parts of the data, which a cluster spreads
+	// over its masters: a power of two up to 1,024. It is recorded in Redis at the
+	// first start, and a node with another number is refused. A node has one batch of
+	// writes in flight per shard: on a single Redis, 2 shards let a very busy node
+	// write while it waits. Defaults to 16 on a cluster, else to 1.
 	Shards int
 
-	// NodeID names this process in the fleet: up to 64 letters, digits, "-",
-	// "_" and ".". It must be new at every start: channels are named by it, and
-	// one of an earlier process may still be in a room. Defaults to 16 random
-	// characters.
+	// NodeID names this process in the fleet: up to 64 letters, digits, "-", "_" and
+	// ".". It must be new at every start, because channels are named after it and one
+	// of an earlier process may still be in a room. Defaults to 16 random characters.
 	NodeID string
 
-	// Capacity is how many messages a channel's mailbox holds. Defaults to 100.
+	// Capacity is the number of messages that a mailbox holds. Defaults to 100.
 	Capacity int
 
-	// Overflow is what happens when a mailbox is full. Defaults to DropNewest.
+	// Overflow says what happens when a mailbox is full. Defaults to DropNewest.
 	Overflow Overflow
 
-	// MaxPayload is the longest payload of a message in bytes. Defaults to
-	// 64 KiB.
+	// MaxPayload is the maximum size of a payload in bytes. Defaults to 64 KiB.
 	MaxPayload int
 
-	// Linger is how long the node stays subscribed to a group that its last
-	// channel has left. Defaults to 5 s.
+	// Linger is how long the node stays subscribed to a group after its last channel
+	// has left. Defaults to 5 s.
 	Linger time.Duration
 
-	// Keys encrypt what goes over the bus and the infos of presences, with
-	// AES-GCM: the first key seals, every key opens. A key has 16, 24 or 32
-	// random bytes. All processes of a fleet need them; docs/encryption.md
-	// tells how to replace one. Messages in clear are dropped, as are sealed
-	// ones where there are no keys. The names of rooms, channels and users
-	// are not encrypted, nor are counts. Defaults to none: no encryption.
+	// Keys encrypt messages on the bus and the infos of presences with AES-GCM: the
+	// first key seals, every key opens. A key is 16, 24 or 32 random bytes. All
+	// processes of a fleet need the keys; docs/encryption.md says how to replace one. A
+	// node with keys drops messages in clear, and one without drops sealed ones. The
+	// names of rooms, channels and users, and counts, are not encrypted. Defaults to no
+	// keys: no encryption.
 	Keys [][]byte
 
-	// Logger gets at most one line of a kind a second, of the Tracker as well;
-	// docs/observability.md tells the levels. Defaults to none.
+	// Logger receives at most one line per second of each kind, including the
+	// Tracker's; docs/observability.md lists the levels. Defaults to none.
 	Logger *zap.Logger
 
 	sealer *seal.Sealer // made of Keys
 }
 
-// DefaultPrefix begins every key where Options.Prefix is empty.
+// DefaultPrefix is the prefix if Options.Prefix is empty.
 const DefaultPrefix = "presence"
 
 const (
@@ -112,7 +109,7 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	var err error
 	c.sealer, err = seal.New(c.Keys)
-	c.Keys = nil // the sealer has them; what is not here is not printed
+	c.Keys = nil // the sealer has them, and they must not be printed
 	return c, err
 }
 
@@ -145,6 +142,5 @@ func (o *Options) validate() error {
 	return luascripts.CheckShards(o.Shards)
 }
 
-// InvalidError tells which argument or option was refused, before Redis was
-// asked.
+// InvalidError tells which argument or option was refused, before any call to Redis.
 type InvalidError = luascripts.InvalidError

@@ -17,8 +17,8 @@ const (
 	publishTimeout = 5 * time.Second
 )
 
-// publisher sends frames, sealed where there are keys: at once when idle, in a
-// pipeline when busy. A shard that is away does not hold up the others.
+// publisher sends frames, sealed if there are keys: at once when idle, in a pipeline
+// when busy. A shard that is away does not hold up the others.
 type publisher struct {
 	store  *luascripts.Store
 	sealer *seal.Sealer
@@ -35,7 +35,7 @@ type outgoing struct {
 
 	heard int64
 	err   error
-	done  chan struct{} // closed once the outcome is there
+	done  chan struct{} // closed once heard and err are set
 }
 
 func (o *outgoing) end(heard int64, err error) {
@@ -52,8 +52,7 @@ func newPublisher(store *luascripts.Store, sealer *seal.Sealer) *publisher {
 	return p
 }
 
-// publish sends a frame to a topic of a shard, and returns how many nodes heard
-// it.
+// publish sends a frame to a topic of a shard, and returns how many nodes received it.
 func (p *publisher) publish(ctx context.Context, shard int, topic, frame string) (heard int64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, unavailable(err)

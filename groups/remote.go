@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// member is the body of the requests to add to a group and to discard from it.
+// member is the body of requests to add to a group or to discard from it.
 type member struct {
 	Group   string `json:"group"`
 	Channel string `json:"channel"`
@@ -16,7 +16,7 @@ const (
 	opGroupDiscard = "group.discard"
 )
 
-// respondToGroups has the node do for others what it does for itself.
+// respondToGroups lets other nodes add and discard this node's channels.
 func (l *Layer) respondToGroups() {
 	on := func(op string, do func(context.Context, string, string) error) {
 		l.Respond(op, func(ctx context.Context, body []byte) (any, error) {
@@ -25,7 +25,7 @@ func (l *Layer) respondToGroups() {
 				return nil, err
 			}
 			if _, err := l.local(m.Channel); err != nil {
-				return nil, err // never passed on
+				return nil, err // a request is not forwarded
 			}
 			return nil, do(ctx, m.Group, m.Channel)
 		})
@@ -34,7 +34,8 @@ func (l *Layer) respondToGroups() {
 	on(opGroupDiscard, l.GroupDiscard)
 }
 
-// isOwn tells whether a channel's name is of this node, open or not.
+// isOwn reports whether a channel's name belongs to this node, whether it is open or
+// not.
 func (l *Layer) isOwn(channel string) bool {
 	node, _, ok := SplitChannel(channel)
 	return ok && node == l.opts.NodeID

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	askTimeout = 5 * time.Second // where the caller's context has no deadline
-	maxAnswers = 256             // requests that a node works on at a time
+	askTimeout = 5 * time.Second // if the caller's context has no deadline
+	maxAnswers = 256             // requests that a node works on at once
 )
 
 // request asks the node that holds a channel to do something with it.
@@ -28,25 +28,25 @@ type request struct {
 	Body    json.RawMessage `json:"body"`
 }
 
-// answer is what became of a request.
+// answer is the outcome of a request.
 type answer struct {
 	ID    uint64          `json:"id"`
 	Body  json.RawMessage `json:"body,omitempty"`
 	Error *remoteError    `json:"error,omitempty"`
 }
 
-// remoteError carries an error so that errors.Is and errors.As find on the
-// asking node what they would have found on the answering one.
+// remoteError carries an error between nodes, so that errors.Is and errors.As find on
+// the asking node what they would have found on the answering one.
 type remoteError struct {
-	Kind    string        `json:"kind"` // the text of the sentinel that it wraps
+	Kind    string        `json:"kind"` // the text of the sentinel that the error wraps
 	Text    string        `json:"text"`
 	Invalid *InvalidError `json:"invalid,omitempty"`
 }
 
-// Responder does what another node asks for, and returns what to answer.
+// Responder does what another node asks for, and returns the answer.
 type Responder func(ctx context.Context, body []byte) (any, error)
 
-// requests are those under way, of this node and to it.
+// requests are those in progress, to and from this node.
 type requests struct {
 	mu         sync.Mutex
 	last       uint64
@@ -55,7 +55,7 @@ type requests struct {
 	sentinels  []error
 	slots      chan struct{}
 	work       sync.WaitGroup
-	ctx        context.Context // of the work; ended by close
+	ctx        context.Context // of the work; canceled by close
 	stop       context.CancelFunc
 }
 
@@ -70,8 +70,8 @@ func newRequests() *requests {
 	}
 }
 
-// Respond has r called when another node asks for op. Errors that wrap one of
-// the given sentinels do so on the asking node as well, if it knows them too.
+// Respond registers r for requests of other nodes to do op. An error that wraps one of
+// the sentinels also does so on the asking node, if that knows the sentinel too.
 func (l *Layer) Respond(op string, r Responder, sentinels ...error) {
 	l.requests.mu.Lock()
 	defer l.requests.mu.Unlock()
@@ -83,7 +83,7 @@ func (l *Layer) Respond(op string, r Responder, sentinels ...error) {
 	}
 }
 
-// Ask has the node that holds a channel do op: see AskNode.
+// Ask asks the node that holds a channel to do op: see AskNode.
 func (l *Layer) Ask(ctx context.Context, channel, op string, body, reply any) error {
 	node, _, ok := SplitChannel(channel)
 	if !ok {
@@ -92,9 +92,9 @@ func (l *Layer) Ask(ctx context.Context, channel, op string, body, reply any) er
 	return l.AskNode(ctx, node, op, body, reply)
 }
 
-// AskNode has a node do op, and reads its answer into reply, unless that is nil.
-// It returns ErrUnknownChannel where that node is gone, and ErrNoAnswer where
-// none came in time.
+// AskNode asks a node to do op, and decodes the answer into reply unless that is nil.
+// It returns ErrUnknownChannel if the node is gone, and ErrNoAnswer if no answer came
+// in time: 5 s if ctx has no deadline.
 func (l *Layer) AskNode(ctx context.Context, node, op string, body, reply any) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -150,7 +150,7 @@ func (r *requests) drop(id uint64) {
 	delete(r.waiting, id)
 }
 
-// resolve hands an answer to who waits for it.
+// resolve hands an answer to the call that waits for it.
 func (r *requests) resolve(a answer) {
 	r.mu.Lock()
 	answered := r.waiting[a.ID]
@@ -173,7 +173,7 @@ func (l *Layer) serve(q request) {
 	case r.slots <- struct{}{}:
 	default:
 		l.stats.refused.Add(1)
-		return // the asking node hears no answer, as from a node that is frozen
+		return // no answer, as from a frozen node
 	}
 	respond := r.responders[q.Op]
 	r.work.Go(func() {
@@ -220,7 +220,7 @@ func (r *requests) remote(err error) *remoteError {
 	return e
 }
 
-// local is the error that another node answered, with the sentinel it wraps.
+// local returns the error for another node's answer, with the sentinel it wraps.
 func (r *requests) local(e *remoteError) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -235,7 +235,7 @@ func (r *requests) local(e *remoteError) error {
 	return &answeredError{text: e.Text}
 }
 
-// answeredError is an error of another node.
+// answeredError is an error that another node returned.
 type answeredError struct {
 	text string
 	kind error
@@ -244,7 +244,7 @@ type answeredError struct {
 func (e *answeredError) Error() string { return e.text }
 func (e *answeredError) Unwrap() error { return e.kind }
 
-// close ends the requests of other nodes, and takes no more.
+// close cancels the requests of other nodes, waits for their end, and refuses more.
 func (r *requests) close() {
 	r.mu.Lock()
 	r.stop()
@@ -252,12 +252,12 @@ func (r *requests) close() {
 	r.work.Wait()
 }
 
-// encodePeer frames what one node says to another.
+// encodePeer frames a request or an answer.
 func encodePeer(kind byte, body []byte) string {
 	return string([]byte{frameVersion, kind}) + string(body)
 }
 
-// peer reads what another node says to this one.
+// peer handles a request or an answer from another node.
 func (l *Layer) peer(kind byte, body string) {
 	var err error
 	if kind == kindRequest {

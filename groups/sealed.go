@@ -8,22 +8,22 @@ import (
 	"github.com/rollcall-go/rollcall/internal/seal"
 )
 
-// kindSealed is a frame of another kind, encrypted from its kind on.
+// kindSealed is a frame of another kind, encrypted from its kind byte on.
 const kindSealed = 'S'
 
-// errUnopened tells of a frame that this layer's keys do not open, or of one in
-// clear where it has keys: whoever can publish could have made that one.
+// errUnopened means that the layer's keys do not open a frame, or that it has keys and
+// the frame is in clear: anyone who can publish could have made that one.
 var errUnopened = errors.New("rollcall: frame does not open")
 
-// Sealer is what Options.Keys make, for rollcall's own packages. It is nil
-// without keys.
+// Sealer returns the sealer made of Options.Keys, for rollcall's own packages. It is
+// nil without keys.
 func (l *Layer) Sealer() *seal.Sealer { return l.opts.sealer }
 
-// frameSpace keeps what is sealed for a topic apart from all else that the same
-// keys seal.
+// frameSpace separates frames sealed for a topic from everything else sealed with the
+// same keys.
 const frameSpace = "frame\x00"
 
-// sealFrame encrypts a frame for one topic: on another it does not open.
+// sealFrame encrypts a frame for one topic. It does not open on another.
 func sealFrame(s *seal.Sealer, topic, frame string) string {
 	if s == nil {
 		return frame
@@ -34,16 +34,16 @@ func sealFrame(s *seal.Sealer, topic, frame string) string {
 	return string(append(b, sealed...))
 }
 
-// hearer is who hears a topic. It names the topic only when asked, as that is
-// of no use to a layer without keys.
+// hearer is the receiver of a topic. It builds the name only on demand, as a layer
+// without keys does not need it.
 type hearer interface{ topic() string }
 
 func (g *group) topic() string { return g.layer.store.Room(g.name) }
 
 func (i *inbox) topic() string { return i.store.Inbox(i.opts.NodeID) }
 
-// openFrame returns the kind of a frame that h heard, and its body in clear.
-// Events come from the scripts, which have no keys: they are always clear.
+// openFrame returns the kind and the clear body of a frame that h received. Events come
+// from the scripts, which have no keys, and are always in clear.
 func openFrame(s *seal.Sealer, h hearer, data string) (kind byte, body string, err error) {
 	kind, body, err = frameKind(data)
 	switch {
@@ -64,8 +64,8 @@ func openFrame(s *seal.Sealer, h hearer, data string) (kind byte, body string, e
 	return opened[0], string(opened[1:]), nil
 }
 
-// dropped counts a frame that nobody gets: err is why, nil for a kind that has
-// no place on the topic.
+// dropped counts a frame that nobody gets. err says why; it is nil for a kind that does
+// not belong on the topic.
 func (l *Layer) dropped(topic string, err error) {
 	if !errors.Is(err, errUnopened) {
 		l.malformed(topic)

@@ -6,25 +6,25 @@ import (
 	"go.uber.org/zap"
 )
 
-// Stats are a node's numbers. The counters count since the Layer was made.
+// Stats are a node's numbers. Counters start at 0 when the Layer is made.
 type Stats struct {
 	Channels int // open now
 
-	Sent      uint64 // messages that were sent, by GroupSend and Send, without an error
-	Delivered uint64 // messages that mailboxes of this node have taken, one for each mailbox
+	Sent      uint64 // messages sent by GroupSend and Send without an error
+	Delivered uint64 // messages put into this node's mailboxes, one for each mailbox
 
 	Overflowed     uint64 // messages for a full mailbox
 	UnknownChannel uint64 // messages for a channel that is not open here
-	Malformed      uint64 // frames that could not be read
-	Unopened       uint64 // frames that Options.Keys do not open, in clear where there are keys
-	Refused        uint64 // requests of other nodes, too many at a time
+	Malformed      uint64 // frames that could not be decoded
+	Unopened       uint64 // frames that Options.Keys do not open, and frames in clear if there are keys
+	Refused        uint64 // requests of other nodes, refused as too many at once
 
-	// Gaps counts topics on which messages may have been missed, as a connection
+	// Gaps counts topics on which messages may have been missed because a connection
 	// was lost: once for each topic and loss.
 	Gaps uint64
 }
 
-// Dropped is the sum of what was dropped, whatever the cause.
+// Dropped returns the sum of everything dropped, whatever the cause.
 func (s Stats) Dropped() uint64 {
 	return s.Overflowed + s.UnknownChannel + s.Malformed + s.Unopened + s.Refused
 }
@@ -52,7 +52,7 @@ func (l *Layer) Stats() Stats {
 	}
 }
 
-// sent counts a message, unless it was not.
+// sent counts a message if err is nil.
 func (l *Layer) sent(err error) {
 	if err == nil {
 		l.stats.sent.Add(1)
