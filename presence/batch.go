@@ -4,11 +4,12 @@ import "github.com/rollcall-go/rollcall/luascripts"
 
 const (
 	maxOps   = 256      // operations in one script call: about a millisecond of Redis
-	maxBytes = 64 << 10 // of infos that are written in one: the same
+	maxBytes = 64 << 10 // of infos written in one call: about the same
 )
 
-// take bounds a batch, and keeps operations on the same channel and room in
-// different ones, and all others on a room from one that must be alone there.
+// take bounds a batch. Operations on the same channel and room go into different
+// batches, and an operation that must be alone in its room shares a batch with no other
+// on that room.
 func (w *writer) take(pending []*write) int {
 	defer w.rooms.reset()
 	total, bytes := 0, 0
@@ -25,8 +26,8 @@ func (w *writer) take(pending []*write) int {
 	return len(pending)
 }
 
-// weight is what an operation counts of maxBytes. A removal only reads the record,
-// which costs a fifth, and nothing to speak of where infos are not large.
+// weight is what an operation counts toward maxBytes. A removal only reads the record,
+// which costs a fifth, and next to nothing unless infos are large.
 func (w *writer) weight(op luascripts.Op) int {
 	if op.Action == luascripts.Remove || op.Action == luascripts.Grace {
 		return max(0, w.tracker.opts.MaxInfo-defaultMaxInfo) / 5
@@ -34,14 +35,14 @@ func (w *writer) weight(op luascripts.Op) int {
 	return len(op.Record.Info) + len(op.Stored)
 }
 
-// roomsTaken are the rooms of a batch, with the channels there. It is kept from batch
-// to batch for its memory.
+// roomsTaken are the rooms of a batch and the channels there. It is reused from batch
+// to batch to save allocations.
 type roomsTaken struct {
 	channels map[target]struct{}
-	alone    map[string]struct{} // rooms of which nothing else may be in the batch
+	alone    map[string]struct{} // rooms that allow nothing else in the batch
 }
 
-// target is a channel in a room, or where it is empty, any channel there.
+// target is a channel in a room, or any channel there if short is empty.
 type target struct{ short, room string }
 
 func newRoomsTaken() roomsTaken {
@@ -53,7 +54,7 @@ func (r *roomsTaken) reset() {
 	clear(r.alone)
 }
 
-// fit tells whether operations may be in the batch.
+// fit reports whether operations fit in the batch.
 func (r *roomsTaken) fit(ops []luascripts.Op) bool {
 	for i := range ops {
 		at := target{ops[i].Short, ops[i].Room}

@@ -14,19 +14,19 @@ type Reason byte
 // The reasons.
 const (
 	Left           Reason = 'l' // removed by the application on its own node
-	RemovedByOther Reason = 'o' // removed by the application on another node
+	RemovedByOther Reason = 'o' // removed by the application from another node
 	Disconnected   Reason = 'd' // its connection ended
 	TimedOut       Reason = 't' // not touched for longer than its max age, or its peer stopped answering
-	Pruned         Reason = 'p' // pruned by hand, with an age of the caller's
-	Switched       Reason = 's' // its channel has another user now
+	Pruned         Reason = 'p' // pruned by hand, with the caller's max age
+	Switched       Reason = 's' // its channel now has another user
 	Drained        Reason = 'x' // its node was closed
 	NodeLost       Reason = 'n' // its node gave no sign of life for longer than its lease
-	Kicked         Reason = 'k' // it was removed by Kick
-	Replaced       Reason = 'r' // a newer channel of its user has its place, see Member.Exclusive
-	Unknown        Reason = '?' // a view has missed why
+	Kicked         Reason = 'k' // removed by Kick
+	Replaced       Reason = 'r' // a newer channel of its user took its place, see Member.Exclusive
+	Unknown        Reason = '?' // a view missed the reason
 )
 
-// reasonNames are how the reasons read.
+// reasonNames are the texts of the reasons.
 var reasonNames = map[Reason]string{
 	Left: "left", RemovedByOther: "removed by another node", Disconnected: "disconnected",
 	TimedOut: "timed out", Pruned: "pruned", Switched: "switched user", Drained: "drained",
@@ -35,12 +35,11 @@ var reasonNames = map[Reason]string{
 
 func (r Reason) String() string { return cmp.Or(reasonNames[r], reasonNames[Unknown]) }
 
-// MarshalText implements encoding.TextMarshaler, so that a reason reads as its
-// String in JSON.
+// MarshalText implements encoding.TextMarshaler, so that a reason appears in JSON as
+// its String.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler: it reads what MarshalText
-// writes.
+// UnmarshalText implements encoding.TextUnmarshaler. It reads what MarshalText writes.
 func (r *Reason) UnmarshalText(text []byte) error {
 	for reason, name := range reasonNames {
 		if name == string(text) {
@@ -51,33 +50,33 @@ func (r *Reason) UnmarshalText(text []byte) error {
 	return fmt.Errorf("rollcall: unknown reason %q", text)
 }
 
-// Departure is a presence that is no more. Its Info is nil in a Change; a Diff has
-// it.
+// Departure is a presence that has ended. Its Info is nil in a Change, and present in a
+// Diff.
 type Departure struct {
 	Presence
 	Reason Reason
 }
 
-// Change is what one step did to one room. A channel that changed its user is
-// in Removed, as the old one, and in Added.
+// Change is what one step did to one room. A channel that changed its user is in
+// Removed as the old user and in Added as the new one.
 type Change struct {
 	Room    string
-	Counts  Counts // after it; its Revision is the change's
+	Counts  Counts // after the change; Revision is the change's own
 	Added   []Presence
 	Removed []Departure
 	Updated []Presence
-	// UsersCame and UsersWent are the users, or keys, whose first channel came, or
-	// whose last channel went.
+	// UsersCame and UsersWent are the users, or keys, whose first channel came or whose
+	// last channel went.
 	UsersCame []string
 	UsersWent []string
-	// Bulk marks a change by a prune, or one that stands for several.
+	// Bulk marks a change made by a prune, or one that stands for several changes.
 	Bulk bool
-	// Restored marks that this node has put back what Redis had lost: nobody has
-	// come, so that UsersCame is empty, and Counts.Healing is true.
+	// Restored means that this node put back what Redis had lost. Nobody came, so
+	// UsersCame is empty and Counts.Healing is true.
 	Restored bool
 }
 
-// Eviction tells that a channel of this node was removed from a room: pruned, or
+// Eviction says that a channel of this node was removed from a room: pruned, or
 // replaced by another.
 type Eviction struct {
 	Channel string
@@ -94,7 +93,7 @@ func (c *Counts) set(h luascripts.Header) {
 	c.Presences, c.Users, c.Anonymous, c.Revision = h.Presences, h.Users, h.Anonymous, Revision(h.Revision)
 }
 
-// note puts what an event did to one presence into a change.
+// note adds an event's effect on one presence to a change.
 func (r *Reader) note(c *Change, it luascripts.Item) {
 	p := r.presenceOf(c.Room, it.Channel, it.Record)
 	switch it.Kind {
@@ -107,7 +106,7 @@ func (r *Reader) note(c *Change, it luascripts.Item) {
 	}
 }
 
-// bulkChange returns an event as one change.
+// bulkChange returns an event as a single change.
 func (r *Reader) bulkChange(e luascripts.RoomEvent) Change {
 	c := Change{Room: e.Room, Counts: countsOf(e.Header), UsersCame: e.Came, UsersWent: e.Went, Bulk: true}
 	for _, it := range e.Items {
@@ -116,8 +115,8 @@ func (r *Reader) bulkChange(e luascripts.RoomEvent) Change {
 	return c
 }
 
-// singleChanges returns an event as a change for each presence, in order. A user
-// who came or went is told with the first presence of that user.
+// singleChanges returns an event as one change for each presence, in order. A user who
+// came or went is listed with that user's first presence.
 func (r *Reader) singleChanges(e luascripts.RoomEvent) []Change {
 	var changes []Change
 	came, went := slices.Clone(e.Came), slices.Clone(e.Went)

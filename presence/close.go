@@ -11,21 +11,20 @@ import (
 	"github.com/rollcall-go/rollcall/groups"
 )
 
-// Close removes the presences of all channels of this node, with the reason
-// Drained, and waits for the handlers, all up to the context's end: what it could
-// not remove by then goes when the node's lease has lapsed. From its start on
-// nothing can be added. Watchers end last, with ErrClosed. Closing it again does
-// nothing.
+// Close removes the presences of all channels of this node, with the reason Drained,
+// and waits for the handlers, all until the context ends. Presences that remain by then
+// go when the node's lease expires. Nothing can be added once Close has begun. Watchers
+// end last, with ErrClosed. Closing again does nothing.
 func (t *Tracker) Close(ctx context.Context) error {
 	return t.shut(ctx, departure{why: Drained})
 }
 
-// Drain is Close for a deploy: the presences stay for a grace, see LeaveAllAfter,
-// so that who comes back to another node by then has never gone. It then closes
-// the channels that had presences with groups.ErrClosed, at which heartbeat.Serve
-// tells the peer to go elsewhere, with the code 1001. Only then Watchers end, with
-// ErrClosed, at which there is nothing left to do for a connection. Use a grace that
-// is longer than it takes your clients to come back.
+// Drain is Close for a deployment. The presences stay for a grace period, see
+// LeaveAllAfter, so that users who come back on another node in time never appear to
+// leave. Drain then closes the channels that had presences with groups.ErrClosed, upon
+// which heartbeat.Serve sends its peer elsewhere with the code 1001. Only then do
+// Watchers end, with ErrClosed, when nothing is left to do for a connection. Use a
+// grace that is longer than your clients need to come back.
 func (t *Tracker) Drain(ctx context.Context, grace time.Duration) error {
 	if grace <= 0 {
 		return &InvalidError{Field: "grace", Value: grace.String(), Reason: "not positive"}
@@ -49,7 +48,7 @@ func (t *Tracker) shut(ctx context.Context, d departure) error {
 	var err error
 	select {
 	case err = <-done:
-	case <-ctx.Done(): // a command under way ends by the client's own timeouts
+	case <-ctx.Done(): // a command in progress ends by the client's own timeouts
 		err = unavailable(ctx.Err())
 	}
 	if d.grace > 0 {
@@ -59,7 +58,7 @@ func (t *Tracker) shut(ctx context.Context, d departure) error {
 			}
 		}
 	}
-	close(t.views.ended) // not before: who follows a room for a connection may now end it
+	close(t.views.ended) // only now: a program that follows a room for a connection may end that now
 	err = errors.Join(err, t.changes.wait(ctx))
 	if err != nil {
 		t.log.Warn("node has left, not in good order", zap.Int("channels", len(channels)), zap.Error(err))
@@ -69,7 +68,7 @@ func (t *Tracker) shut(ctx context.Context, d departure) error {
 	return opError("close", "", "", err)
 }
 
-// withdraw takes all that this node has out of Redis.
+// withdraw removes everything of this node from Redis.
 func (t *Tracker) withdraw(ctx context.Context, d departure) error {
 	err := t.leaveEverything(ctx, d)
 	for _, w := range t.writers {

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Diff is the net difference of a room between two looks at it. A presence that
-// came and went in between is not in it.
+// Diff is the net difference between two looks at a room. It omits a presence that came
+// and went in between.
 type Diff struct {
 	Room    string
-	From    Revision // of the state that it is the difference to
-	Counts  Counts   // after it
+	From    Revision // of the state that the difference is relative to
+	Counts  Counts   // after the difference
 	Added   []Presence
 	Removed []Departure // with the info that they had
 	Updated []Presence
-	// UsersCame and UsersWent are the users who have a connection in the room
-	// now and had none, or the other way round, sorted.
+	// UsersCame and UsersWent are sorted. They are the users who have a connection in
+	// the room now and had none before, and the reverse.
 	UsersCame []string
 	UsersWent []string
-	// Resync tells that changes were missed, and that the room was read again.
+	// Resync means that changes were missed and the room was read again.
 	Resync bool
 }
 
@@ -27,9 +27,9 @@ func (d *Diff) empty() bool {
 	return len(d.Added)+len(d.Removed)+len(d.Updated)+len(d.UsersCame)+len(d.UsersWent) == 0
 }
 
-// pending is what a watcher has not read yet: how each presence and user that
-// changed was at its last look. What is again as it was is dropped, so that it
-// is bounded by the size of the room, whatever its churn.
+// pending is what a watcher has not read yet: the former state of each presence and
+// user that changed since its last look. Those back in their former state are dropped,
+// so that the size of the room bounds it, whatever the churn.
 type pending struct {
 	presences map[string]formerly
 	users     map[string]bool // whether the user was there
@@ -37,10 +37,10 @@ type pending struct {
 	resync    bool
 }
 
-// formerly is how a channel was.
+// formerly is the former state of a channel.
 type formerly struct {
-	presence *Presence // nil: it was not there
-	reason   Reason    // why it departed since, where it did
+	presence *Presence // nil if it was not there
+	reason   Reason    // why it has departed since, if it has
 }
 
 func newPending(from Revision) pending {
@@ -74,7 +74,7 @@ func (p *pending) noteUser(user string, was bool) {
 	}
 }
 
-// diff returns the difference to the members as they are now.
+// diff returns the difference to the current members.
 func (p *pending) diff(room string, members map[string]*Presence, now Counts) Diff {
 	d := Diff{Room: room, From: p.from, Counts: now, Resync: p.resync}
 	for channel, f := range p.presences {

@@ -16,16 +16,16 @@ const (
 	slowHandler = time.Second
 )
 
-// dispatcher calls the change handler: one call at a time for a room, in order,
-// while rooms do not wait for each other.
+// dispatcher calls the change handler. Calls for one room come one at a time and in
+// order; rooms do not wait for each other.
 type dispatcher struct {
 	handler func(context.Context, Change)
 	log     *zap.Logger
 
 	mu      sync.Mutex
-	waiting map[string][]Change // a room is here while a goroutine serves it
-	running int                 // goroutines; a WaitGroup bars those that come while it is waited for
-	idle    chan struct{}       // closed when none runs; nil unless somebody waits
+	waiting map[string][]Change // has a room while a goroutine serves it
+	running int                 // goroutines; not a WaitGroup, which may not grow from 0 while it is waited for
+	idle    chan struct{}       // closed when none is running; nil unless somebody waits
 
 	panics, merged atomic.Uint64
 }
@@ -34,10 +34,10 @@ func newDispatcher(handler func(context.Context, Change), log *zap.Logger) *disp
 	return &dispatcher{handler: handler, log: log, waiting: make(map[string][]Change)}
 }
 
-// wanted tells whether there is a handler: else there is nothing to post.
+// wanted reports whether there is a handler. If not, nothing is posted.
 func (d *dispatcher) wanted() bool { return d.handler != nil }
 
-// post has the handler called. It does not wait.
+// post queues a call of the handler, without waiting.
 func (d *dispatcher) post(c Change) {
 	if !d.wanted() {
 		return
@@ -48,8 +48,8 @@ func (d *dispatcher) post(c Change) {
 	if len(queue) < maxWaiting {
 		d.waiting[c.Room] = append(queue, c)
 	} else {
-		// The handler cannot follow: the rest becomes one bulk change that says
-		// how the room is, not how it came about.
+		// The handler cannot keep up. The rest becomes one bulk change, which says how
+		// the room is but not how it got there.
 		d.merged.Add(1)
 		queue[len(queue)-1] = Change{Room: c.Room, Counts: c.Counts, Bulk: true}
 	}
@@ -80,7 +80,7 @@ func (d *dispatcher) end() {
 func (d *dispatcher) serve(room string) {
 	over := false
 	defer func() {
-		if !over { // the handler has ended this goroutine (runtime.Goexit)
+		if !over { // the handler ended this goroutine (runtime.Goexit)
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.start(func() { d.serve(room) })
@@ -110,15 +110,15 @@ func (d *dispatcher) call(c Change) {
 	}
 }
 
-// do calls an application's function on its own.
+// do calls a function of the application in a goroutine of its own.
 func (d *dispatcher) do(f func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.start(func() { d.guard(f) })
 }
 
-// guard keeps a panic of the application's from ending the process: the write
-// that it was told of stands.
+// guard keeps a panic of the application from ending the process: the write that the
+// call reports stands.
 func (d *dispatcher) guard(f func()) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -129,7 +129,7 @@ func (d *dispatcher) guard(f func()) {
 	f()
 }
 
-// wait returns when no call is waiting or under way.
+// wait returns when no call is queued or running.
 func (d *dispatcher) wait(ctx context.Context) error {
 	d.mu.Lock()
 	if d.running == 0 {

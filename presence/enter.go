@@ -13,12 +13,12 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// enterTimeout is for all tries of one shard: a new client of a cluster may spend the
+// enterTimeout bounds all tries in one shard. A new client of a cluster may spend the
 // first 5 s with a master that does not answer.
 const enterTimeout = 8 * time.Second
 
-// enter registers the node in all shards, and has it sign their leases. It returns an
-// error where all are away, or where the node must not be.
+// enter registers the node in all shards and starts the renewal of its leases. It
+// returns an error if all shards are away, or if the node is refused.
 func (t *Tracker) enter(ctx context.Context) error {
 	errs := make([]error, len(t.writers))
 	var work sync.WaitGroup
@@ -52,8 +52,8 @@ func (t *Tracker) enter(ctx context.Context) error {
 	return nil
 }
 
-// enter begins the first incarnation. Where a cluster refuses it, as the slot is on
-// its way or its master is being replaced, that may pass soon.
+// enter begins the first incarnation. It tries again if a cluster refuses because the
+// slot is moving or its master is being replaced, as that may pass soon.
 func (w *writer) enter(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, enterTimeout)
 	defer cancel()
@@ -65,8 +65,8 @@ func (w *writer) enter(ctx context.Context) (err error) {
 	}
 }
 
-// enterLater has a shard asked until it is back. Without an incarnation the node is to
-// it as one that was forgotten.
+// enterLater keeps asking a shard until it is back. Without an incarnation, the node is
+// to the shard like one that was forgotten.
 func (w *writer) enterLater(why error) {
 	w.mu.lock()
 	w.note(why)

@@ -10,54 +10,52 @@ import (
 )
 
 var (
-	// ErrUnavailable is wrapped by every error that comes from Redis being out
-	// of reach or unable to serve. The operation is not meant to be in effect:
-	// where a lost reply leaves it open, it is found out and undone once Redis
-	// answers again. Only removals are carried on. A client that tries again by
-	// itself can hide a lost reply behind a refusal, such as out of memory; the
-	// write may then be in effect.
+	// ErrUnavailable is wrapped by every error that results from Redis being
+	// unreachable or unable to serve. The operation should not be in effect: if a lost
+	// reply leaves that open, it is found out and undone once Redis answers again. Only
+	// removals are completed instead. A client that retries by itself can hide a lost
+	// reply behind a refusal, such as out of memory; the write may then be in effect.
 	ErrUnavailable = groups.ErrUnavailable
-	// ErrUnknownChannel tells that no living node holds an open channel of that
-	// name.
+	// ErrUnknownChannel means that no living node holds an open channel of that name.
 	ErrUnknownChannel = groups.ErrUnknownChannel
-	// ErrNoAnswer tells that the node that holds the channel did not answer in
-	// time: whether it did what it was asked is not known.
+	// ErrNoAnswer means that the node that holds the channel did not answer in time. It
+	// may or may not have done what it was asked.
 	ErrNoAnswer = groups.ErrNoAnswer
-	// ErrNotPresent tells that the channel is not in the room.
+	// ErrNotPresent means that the channel is not in the room.
 	ErrNotPresent = errors.New("rollcall: not present")
-	// ErrRoomFull tells that a room has as many users and anonymous channels as
-	// AddWithin was told.
+	// ErrRoomFull means that the room has as many users and anonymous channels as
+	// AddWithin allows.
 	ErrRoomFull = errors.New("rollcall: room is full")
-	// errYields tells that a channel that was pruned has not come back, as another is
-	// there in its place.
+	// errYields means that a pruned channel has not come back, because another is there
+	// in its place.
 	errYields = errors.New("rollcall: replaced")
-	// ErrRemade tells that a room was removed, and made again, since the revision
-	// that was waited for: what was written then is gone.
+	// ErrRemade means that the room was removed and made again since the awaited
+	// revision, whose changes are gone.
 	ErrRemade = errors.New("rollcall: room was removed and made again")
-	// ErrClosed tells that the Tracker was closed, or the layer: nothing can be added
-	// or watched any more. To leave does nothing then, and reads go on.
+	// ErrClosed means that the Tracker or the layer is closed. Nothing can be added or
+	// watched any more. Leaving does nothing then, and reads still work.
 	ErrClosed = groups.ErrClosed
-	// ErrServer tells that rollcall cannot use the server: it is too old, say, or
-	// does not fit the client.
+	// ErrServer means that rollcall cannot use the server, for example because it is
+	// too old or does not fit the client.
 	ErrServer = groups.ErrServer
-	// ErrMismatch tells that the data in Redis was written by another version
-	// or with another number of shards.
+	// ErrMismatch means that the data in Redis was written by another version or with
+	// another number of shards.
 	ErrMismatch = groups.ErrMismatch
-	// ErrNodeTaken tells that a living process has the node id already.
+	// ErrNodeTaken means that a living process already has the node id.
 	ErrNodeTaken = luascripts.ErrNodeTaken
 )
 
-// PartialError tells that some shards of a cluster are away: they do not answer, or
-// cannot serve. What is returned beside it is what the others have, and Shards are
-// those that are missing. It comes inside an error that wraps ErrUnavailable; find it
-// with errors.As.
+// PartialError means that some shards of a cluster are away: they do not answer, or
+// cannot serve. Shards lists them; the result beside the error has what the other
+// shards hold. It comes inside an error that wraps ErrUnavailable: find it with
+// errors.As.
 type PartialError = luascripts.PartialError
 
-// OpError tells which operation failed. Unwrap gives the cause.
+// OpError tells which operation failed. Unwrap returns the cause.
 type OpError struct {
 	Op      string // "add", "remove", ...
-	Room    string // empty where the operation has none
-	Channel string // the same
+	Room    string // empty if the operation has none
+	Channel string // likewise
 	Err     error
 }
 
@@ -90,7 +88,7 @@ func opError(op, room, channel string, err error) error {
 	return &OpError{Op: op, Room: room, Channel: channel, Err: err}
 }
 
-// unavailable marks an error of Redis; rollcall's own stay as they are.
+// unavailable marks an error of Redis. Rollcall's own stay as they are.
 func unavailable(err error) error {
 	for _, own := range []error{ErrUnavailable, ErrUnknownChannel, ErrNoAnswer, ErrRoomFull, ErrClosed, ErrMismatch, ErrNodeTaken, ErrServer} {
 		if err == nil || errors.Is(err, own) {

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// follower is how a Watcher waits for what there is to tell.
+// follower is how a Watcher waits for something to report.
 type follower struct {
-	interval time.Duration   // the least between two that are told
+	interval time.Duration   // the minimum between two reports
 	ended    <-chan struct{} // closed with the Tracker
-	wake     chan struct{}   // holds a token while there may be something to tell
+	wake     chan struct{}   // holds a token while there may be something to report
 	done     chan struct{}   // closed by close
 	once     sync.Once
-	last     time.Time // when something was told; next alone uses it
+	last     time.Time // when something was last reported; used by next alone
 }
 
 func newFollower(t *Tracker, interval time.Duration) follower {
@@ -23,7 +23,7 @@ func newFollower(t *Tracker, interval time.Duration) follower {
 	}
 }
 
-// signal tells that there may be something.
+// signal says that there may be something to report.
 func (f *follower) signal() {
 	select {
 	case f.wake <- struct{}{}:
@@ -31,7 +31,7 @@ func (f *follower) signal() {
 	}
 }
 
-// next returns once take does not tell false.
+// next returns once take returns true.
 func (f *follower) next(ctx context.Context, take func() bool) error {
 	if err := sleep(ctx, f.done, f.interval-time.Since(f.last)); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (f *follower) next(ctx context.Context, take func() bool) error {
 	return nil
 }
 
-// close ends next, and calls clear the first time.
+// close ends next. The first call also calls clear.
 func (f *follower) close(clear func()) {
 	f.once.Do(func() {
 		close(f.done)

@@ -6,11 +6,11 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// infoSpace keeps infos apart from all else that the same keys seal.
+// infoSpace separates infos from everything else sealed with the same keys.
 const infoSpace = "info\x00"
 
-// infoPlace says where an info belongs. Names are shorter than 256 bytes, so
-// that their lengths keep one place from reading like another.
+// infoPlace says where an info belongs. Names are shorter than 256 bytes, so one byte
+// of length before each keeps any two places distinct.
 func infoPlace(room, channel, user string) []byte {
 	b := make([]byte, 0, len(infoSpace)+3+len(room)+len(channel)+len(user))
 	b = append(b, infoSpace...)
@@ -21,8 +21,8 @@ func infoPlace(room, channel, user string) []byte {
 	return b
 }
 
-// seal returns the record of a member, its info encrypted if there are keys. No
-// info stays none: there is nothing to hide.
+// seal returns the record of a member, with its info encrypted if there are keys. An
+// empty info stays empty, as there is nothing to hide.
 func (r *Reader) seal(room, channel string, m Member) luascripts.Record {
 	record := luascripts.Record{User: m.User, Key: m.Key, Info: m.Info, Exclusive: m.Exclusive}
 	if r.sealer != nil && len(m.Info) > 0 {
@@ -31,14 +31,13 @@ func (r *Reader) seal(room, channel string, m Member) luascripts.Record {
 	return record
 }
 
-// presenceOf is the presence that a record stands for, its info opened.
+// presenceOf returns the presence of a record, with its info opened.
 func (r *Reader) presenceOf(room, channel string, rec luascripts.Record) Presence {
 	p := Presence{Room: room, Channel: channel, User: rec.User, Key: rec.Key, Info: rec.Info, JoinedAt: time.UnixMilli(rec.JoinedAt)}
 	switch {
 	case len(rec.Info) == 0, r.sealer == nil && !rec.Sealed:
 	case r.sealer == nil || !rec.Sealed:
-		// Where there are keys, an info in clear is one that anybody may have
-		// written.
+		// If there are keys, anybody may have written an info in clear.
 		p.Info, p.Unopened = nil, true
 	default:
 		info, err := r.sealer.Open(rec.Info, infoPlace(room, channel, rec.User))

@@ -7,10 +7,10 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// LastSeen tells when each of some users was last in a room: when the last of
-// their connections went, or its grace had ended. It is the zero time where that is not known, as with a
-// user who has not gone, who went before all that the room remembers, or where
-// Options.RememberUsers is 0 for all nodes.
+// LastSeen returns when each user was last in a room: when the last of their
+// connections went, or its grace ended. The time is zero if that is not known: the user
+// has not gone, or went before all that the room remembers, or Options.RememberUsers is
+// 0 on all nodes.
 func (r *Reader) LastSeen(ctx context.Context, room string, users ...string) ([]time.Time, error) {
 	if err := checkRoom(room); err != nil {
 		return nil, err

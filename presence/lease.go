@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	renewals = 3  // in the time of a lease
-	retries  = 10 // the same, while it cannot be renewed
+	renewals = 3  // per lease
+	retries  = 10 // per lease, while renewing fails
 )
 
-// renewing signs the lease of this node in a shard until the tracker is closed,
-// and carries on with leaving where Redis was away.
+// renewing signs the lease of this node in a shard until the tracker is closed, and
+// completes the removals that had to wait for Redis.
 func (w *writer) renewing() {
 	t := w.tracker
 	next := t.opts.Lease / renewals
 	for {
-		// Less a little, so that the nodes of a fleet do not sign together.
+		// A little less, so that the nodes of a fleet do not sign together.
 		if sleep(t.ctx, nil, next-rand.N(next/8+1)) != nil {
 			return
 		}
@@ -37,17 +37,17 @@ func (w *writer) renewing() {
 	}
 }
 
-// renew signs the lease. What Redis has lost meanwhile shows here at the latest.
+// renew signs the lease. A loss of data in Redis is noticed here at the latest.
 func (w *writer) renew() error {
 	t := w.tracker
 	w.mu.lock()
 	defer w.mu.unlock()
-	// Stuck with a master that is gone, it must leave time to sign at its successor.
+	// Stuck with a master that is gone, this must leave time to sign at its successor.
 	ctx, cancel := context.WithTimeout(t.ctx, min(writeTimeout, t.opts.Lease*3/4))
 	defer cancel()
 	number := w.number
 	if w.doubt != nil {
-		number-- // of which alone is known that it was written
+		number-- // the last one that is known to be written
 	}
 	pulse := t.layer.Pulse(w.shard)
 	connection, start := pulse.Connection(), time.Now()
@@ -75,8 +75,8 @@ func (w *writer) renew() error {
 	return err
 }
 
-// carryOnAll writes the removals that could not be written before, in the
-// background: no lease waits for them.
+// carryOnAll writes the removals that are still owed, in the background so that no
+// lease waits for them.
 func (t *Tracker) carryOnAll() {
 	if !t.owing.Load() || !t.carrying.CompareAndSwap(false, true) {
 		return
@@ -89,7 +89,7 @@ func (t *Tracker) carryOnAll() {
 		for chunk := range slices.Chunk(t.ledger.all(), reassertAtOnce) {
 			var work sync.WaitGroup
 			for _, e := range chunk {
-				work.Go(func() { _ = t.carryOn(ctx, e) }) // what fails is owed still
+				work.Go(func() { _ = t.carryOn(ctx, e) }) // what fails is still owed
 			}
 			work.Wait()
 			if ctx.Err() != nil {

@@ -10,10 +10,10 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// Remove takes a channel out of a room, and then out of the group. It does
-// nothing where the channel is not in the room; the revision is then 0. What
-// could not be written is tried again in the background, until it is or the
-// channel is added to the room again.
+// Remove removes a channel from a room, and then from the group. If the channel is not
+// in the room, it does nothing and returns revision 0. A removal that could not be
+// written is retried in the background, until it succeeds or the channel is added to
+// the room again.
 func (t *Tracker) Remove(ctx context.Context, room, channel string) (Revision, error) {
 	if err := checkRoom(room); err != nil {
 		return 0, err
@@ -36,21 +36,21 @@ func (t *Tracker) removeOne(ctx context.Context, room, channel string, why Reaso
 	return revisions[room], opError("remove", room, channel, err)
 }
 
-// LeaveAll takes a channel out of all its rooms, and then out of their groups.
-// Up to 256 rooms of a shard are one atomic step. It returns the revisions of the
-// rooms that it has left. It does nothing for a channel without presences. What
-// could not be written is tried again in the background.
+// LeaveAll removes a channel from all its rooms, and then from their groups. Up to 256
+// rooms of a shard are one atomic step. It returns the revisions of the rooms left. For
+// a channel without presences it does nothing. Removals that could not be written are
+// retried in the background.
 func (t *Tracker) LeaveAll(ctx context.Context, channel string, why Reason) (map[string]Revision, error) {
 	return t.LeaveAllAfter(ctx, channel, why, 0)
 }
 
-// LeaveAllAfter is LeaveAll with a grace: the channel leaves its groups now, and
-// its presences stay for that long, to be removed then by whoever prunes, for the
-// reason given. Who comes back before that on another channel, as the same user
-// or with the same Member.Key, has never gone: UsersWent and UsersCame do not
-// tell of it; until its grace has ended, lists of presences show both channels. A
-// presence in grace is in Redis alone, so it outlives this node, and it is lost if
-// Redis loses it. No grace is LeaveAll.
+// LeaveAllAfter is LeaveAll with a grace period. The channel leaves its groups now. Its
+// presences stay for the grace period; a prune then removes them, with the given
+// reason. A user who comes back by then on another channel, as the same user or with
+// the same Member.Key, has never gone: neither UsersWent nor UsersCame has the user,
+// and lists of presences show both channels until the grace ends. A presence in grace
+// is in Redis alone, so it outlives this node, but is lost if Redis loses it. With a
+// grace of 0 it is LeaveAll.
 func (t *Tracker) LeaveAllAfter(ctx context.Context, channel string, why Reason, grace time.Duration) (map[string]Revision, error) {
 	if grace < 0 {
 		return nil, &InvalidError{Field: "grace", Value: grace.String(), Reason: "negative"}
@@ -88,8 +88,8 @@ func (t *Tracker) leaveAll(ctx context.Context, e *entry, d departure) (map[stri
 	return t.remove(ctx, e, rooms, d)
 }
 
-// carryOn writes the removals of a channel that could not be written before, but
-// for those of shards that are away still.
+// carryOn writes the removals of a channel that are still owed, except in shards that
+// are still away.
 func (t *Tracker) carryOn(ctx context.Context, e *entry) error {
 	if len(e.leavings()) == 0 {
 		return nil
@@ -158,8 +158,8 @@ func removals(short string, rooms []string, d departure) []luascripts.Op {
 	return ops
 }
 
-// lockOwn locks the entry of a channel of this node, open or not. It returns nil
-// where there is none.
+// lockOwn locks the entry of a channel of this node, open or not. It returns nil if
+// there is no entry.
 func (t *Tracker) lockOwn(ctx context.Context, channel string) (*entry, error) {
 	e := t.own(channel)
 	if e == nil {
@@ -168,8 +168,8 @@ func (t *Tracker) lockOwn(ctx context.Context, channel string) (*entry, error) {
 	return t.ledger.lockKnown(ctx, e.short)
 }
 
-// discard takes a channel out of a group. It fails only for a channel that was
-// closed, and so is in no group.
+// discard removes a channel from a group. It fails only for a closed channel, which is
+// in no group.
 func (t *Tracker) discard(room, channel string) {
 	if err := t.layer.GroupDiscard(context.Background(), room, channel); err != nil {
 		t.log.Debug("discard", zap.String("room", room), zap.String("channel", channel), zap.Error(err))

@@ -15,21 +15,21 @@ type ledger struct {
 	entries sync.Map // short name -> *entry
 }
 
-// entry is one channel of this node, and the rooms that it is in.
+// entry is one channel of this node and its rooms.
 type entry struct {
 	short   string
 	channel string
 	op      lock // held during an operation on the channel
 
 	touched atomic.Bool
-	unsure  atomic.Bool  // events were missed: it may have been pruned
+	unsure  atomic.Bool  // events were missed, so it may have been pruned
 	written atomic.Int64 // the flush that last wrote it
 
 	mu      sync.Mutex
 	seen    time.Time            // when it was last known to be alive
-	rooms   []held               // by name
-	evicted map[string]Member    // pruned: a touch adds them again
-	leaving map[string]departure // removals that are not written yet
+	rooms   []held               // sorted by name
+	evicted map[string]Member    // rooms that it was pruned from: a touch adds them again
+	leaving map[string]departure // removals not yet written
 	gone    bool                 // no longer in the ledger
 }
 
@@ -40,7 +40,7 @@ type held struct {
 	revision Revision // of the write
 }
 
-// departure is how a channel is to leave a room: after a grace, or at once.
+// departure is how a channel leaves a room: why, and after what grace, if any.
 type departure struct {
 	why   Reason
 	grace time.Duration
@@ -53,8 +53,8 @@ func (l *ledger) get(short string) *entry {
 	return nil
 }
 
-// lock returns the entry of a channel for an operation on it, made if need be.
-// The caller unlocks it.
+// lock returns the entry of a channel, locked for an operation on it. It makes one if
+// need be. The caller unlocks it.
 func (l *ledger) lock(ctx context.Context, short, channel string) (*entry, error) {
 	for {
 		made, found := l.entries.Load(short)
@@ -68,8 +68,8 @@ func (l *ledger) lock(ctx context.Context, short, channel string) (*entry, error
 	}
 }
 
-// lockKnown is lock for an operation that makes no entry. It returns nil where
-// there is none.
+// lockKnown is lock for an operation that makes no entry. It returns nil if there is
+// none.
 func (l *ledger) lockKnown(ctx context.Context, short string) (*entry, error) {
 	for {
 		e := l.get(short)
@@ -82,8 +82,8 @@ func (l *ledger) lockKnown(ctx context.Context, short string) (*entry, error) {
 	}
 }
 
-// lock returns false, and locks nothing, if the entry is no longer in the
-// ledger: another may have taken its place, whose lock keeps nobody out here.
+// lock returns false, and locks nothing, if the entry is no longer in the ledger: its
+// lock would not exclude operations on an entry that replaced it.
 func (e *entry) lock(ctx context.Context) (bool, error) {
 	if err := e.op.try(ctx); err != nil {
 		return false, err
@@ -107,7 +107,7 @@ func (l *ledger) unlock(e *entry) {
 	e.op.unlock()
 }
 
-// close returns false if it was closed before.
+// close returns false if the ledger was already closed.
 func (l *ledger) close() bool { return l.closed.CompareAndSwap(false, true) }
 
 func (l *ledger) all() []*entry {
@@ -119,7 +119,7 @@ func (l *ledger) all() []*entry {
 	return all
 }
 
-// find returns the place of a room among those held. The caller holds mu.
+// find returns the index of a room among those held. The caller holds mu.
 func (e *entry) find(room string) (int, bool) {
 	return slices.BinarySearchFunc(e.rooms, room, func(h held, name string) int { return strings.Compare(h.room.name, name) })
 }
@@ -133,7 +133,7 @@ func (e *entry) held(room string) (held, bool) {
 	return held{}, false
 }
 
-// holding returns all that is held, but for the rooms that are to be left.
+// holding returns all that is held, except for the rooms that are to be left.
 func (e *entry) holding() []held {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -146,7 +146,7 @@ func (e *entry) holding() []held {
 	return holding
 }
 
-// count returns how many holding returns.
+// count returns the length of what holding returns.
 func (e *entry) count() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -159,7 +159,7 @@ func (e *entry) count() int {
 	return n
 }
 
-// record notes a presence that was written, and returns what it replaces.
+// record notes a written presence, and returns the one it replaces.
 func (e *entry) record(h held) (old held, replaced bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -174,7 +174,7 @@ func (e *entry) record(h held) (old held, replaced bool) {
 	return old, replaced
 }
 
-// rewrite notes an update. It returns false if the channel was pruned from the
+// rewrite notes an update. It returns false if the channel has been pruned from the
 // room since.
 func (e *entry) rewrite(room, record string, revision Revision) bool {
 	e.mu.Lock()
@@ -205,8 +205,8 @@ func (e *entry) take(room string) (held, bool) {
 	return h, true
 }
 
-// evict moves a room that was pruned at a revision aside. It returns false if
-// the channel was written there since, or is about to leave.
+// evict sets aside a room that the channel was pruned from at a revision. It returns
+// false if the channel has been written there since, or is about to leave.
 func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -220,8 +220,8 @@ func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
 	return e.take(room)
 }
 
-// lose has the channel leave a room where it was replaced at a revision. It returns
-// false where evict does.
+// lose makes the channel leave a room where it was replaced at a revision. It returns
+// false in the same cases as evict.
 func (e *entry) lose(room string, at Revision) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -232,16 +232,16 @@ func (e *entry) lose(room string, at Revision) bool {
 	return true
 }
 
-// mayLose tells whether a removal at a revision came after all that this node has
-// done in the room. The caller holds mu.
+// mayLose reports whether a removal at a revision came after everything that this node
+// has done in the room. The caller holds mu.
 func (e *entry) mayLose(room string, at Revision) bool {
 	i, ok := e.find(room)
 	_, leaving := e.leaving[room]
 	return ok && !leaving && e.rooms[i].revision < at
 }
 
-// evictions returns the rooms from which the channel was pruned, and as whom it
-// was there.
+// evictions returns the rooms from which the channel was pruned, with its Member in
+// each.
 func (e *entry) evictions() map[string]Member {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -257,7 +257,7 @@ func (e *entry) evictions() map[string]Member {
 	return all
 }
 
-// isIn tells whether the channel should be in a room.
+// isIn reports whether the channel should be in a room.
 func (e *entry) isIn(room string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -273,7 +273,7 @@ func (e *entry) leave(room string, d departure) {
 	e.depart(room, d)
 }
 
-// depart is leave for who holds mu.
+// depart is leave for callers that hold mu.
 func (e *entry) depart(room string, d departure) {
 	if e.leaving == nil {
 		e.leaving = make(map[string]departure, 1)
@@ -281,7 +281,7 @@ func (e *entry) depart(room string, d departure) {
 	e.leaving[room] = d
 }
 
-// leavings returns the removals that are not written yet, by how they are to be.
+// leavings returns the removals that are not yet written, by kind of departure.
 func (e *entry) leavings() map[departure][]string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -302,7 +302,7 @@ func (e *entry) see(now time.Time) {
 	e.seen = now
 }
 
-// unseen is for how long the channel has not been known to be alive.
+// unseen returns how long the channel has not been known to be alive.
 func (e *entry) unseen() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -2,8 +2,8 @@ package presence
 
 import "context"
 
-// lock is a mutex for work that waits for Redis: who waits for it can give up,
-// and a fake clock goes on meanwhile.
+// lock is a mutex for work that waits for Redis: a caller can give up waiting for it,
+// and a fake clock can advance meanwhile.
 type lock chan struct{}
 
 func newLock() lock { return make(lock, 1) }
@@ -12,7 +12,7 @@ func (l lock) lock() { l <- struct{}{} }
 
 func (l lock) unlock() { <-l }
 
-// try waits for the lock up to the context's end.
+// try waits for the lock until the context ends.
 func (l lock) try(ctx context.Context) error {
 	select {
 	case l <- struct{}{}:

@@ -10,46 +10,43 @@ import (
 
 // Options of a Tracker. The zero value of each field is its default.
 type Options struct {
-	// MaxAge is how long a presence lives without a touch. Defaults to 60 s; a
-	// second is the least.
+	// MaxAge is how long a presence lives without a touch. Defaults to 60 s; at least 1
+	// s.
 	MaxAge time.Duration
 
-	// FlushInterval is how often touches are written, which makes last seen
-	// that much too old at worst. At most a tenth of MaxAge. Defaults to a
-	// twelfth of it.
+	// FlushInterval is how often touches are written. The recorded last-seen times lag
+	// by up to that much. At most a tenth of MaxAge. Defaults to a twelfth of MaxAge.
 	FlushInterval time.Duration
 
-	// Lease is how long the node counts as alive after its last sign of life.
-	// It gives one three times in that time. Defaults to 10 s; 300 ms is the
-	// least.
+	// Lease is how long the node counts as alive after its last sign of life. It gives
+	// three in that time. Defaults to 10 s; at least 300 ms.
 	Lease time.Duration
 
-	// MaxInfo is the longest Member.Info in bytes. Defaults to 4 KiB.
+	// MaxInfo is the maximum size of a Member.Info in bytes. Defaults to 4 KiB.
 	MaxInfo int
 
-	// RememberUsers is how long a room remembers when each user was last in it,
-	// see LastSeen. Of a room the last 10,000 users who went are remembered at
-	// most. It is a setting of the whole fleet: the last node that has one sets
-	// it, and 0 leaves it as it is. Defaults to 0: nothing is remembered.
+	// RememberUsers is how long a room remembers when each user was last in it, see
+	// LastSeen: at most the last 10,000 users who went. It is a setting of the whole
+	// fleet: the last node with a nonzero value sets it, and 0 leaves it as it is.
+	// Defaults to 0: nothing is remembered.
 	RememberUsers time.Duration
 
-	// OnChange is called after each change that this node made, once for each
-	// presence added, removed or updated, and once for a room, with Bulk set, by a prune.
-	// Calls for one room come one at a time and in order; rooms do not wait for
-	// each other, and no write waits for the handler. Where more than 128 calls
-	// for one room are waiting, they become one bulk change. A panic is logged and counted.
+	// OnChange is called after each change that this node made: once for each presence
+	// added, removed or updated, and, for a prune, once for each room, with Bulk set.
+	// Calls for one room come one at a time and in order; rooms do not wait for each
+	// other, and no write waits for the handler. If more than 128 calls for one room
+	// are waiting, the rest become one bulk change. A panic is logged and counted.
 	OnChange func(ctx context.Context, t *Tracker, c Change)
 
-	// OnEvict is called when a channel of this node was removed from a room by
-	// a prune, for its age, or was Replaced, see Member.Exclusive. The channel has
-	// left the group of that room; a later touch adds it again, unless it was
-	// replaced. The application may close its connection. What was
-	// removed with NodeLost, as the whole node was taken for dead, is added again
-	// without a call.
+	// OnEvict is called when a channel of this node was removed from a room by a prune,
+	// for its age, or was Replaced, see Member.Exclusive. The channel has left the
+	// group of that room; a later touch adds it again, unless it was replaced. The
+	// application may close its connection. Presences removed with NodeLost, because
+	// the whole node was taken for dead, are added again without a call.
 	OnEvict func(ctx context.Context, t *Tracker, e Eviction)
 }
 
-// DefaultMaxAge is the max age where Options.MaxAge is zero.
+// DefaultMaxAge is the max age if Options.MaxAge is zero.
 const DefaultMaxAge = 60 * time.Second
 
 const (
@@ -92,6 +89,5 @@ func (o *Options) withDefaults() (Options, error) {
 	return c, nil
 }
 
-// InvalidError tells which argument or option was refused, before Redis was
-// asked.
+// InvalidError tells which argument or option was refused, before any call to Redis.
 type InvalidError = groups.InvalidError

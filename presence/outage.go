@@ -14,14 +14,14 @@ import (
 
 const recoverEvery = 250 * time.Millisecond
 
-// outage is a time in which a shard did not answer, or could not serve.
+// outage is a time in which a shard does not answer, or cannot serve.
 type outage struct {
 	since time.Time
 	cause error
-	deaf  bool // it does not answer at all: to ask it takes long
+	deaf  bool // it does not answer at all, so that asking it takes long
 }
 
-// note keeps book of whether the shard answers. The caller holds mu.
+// note records whether the shard answers. The caller holds mu.
 func (w *writer) note(err error) {
 	if err == nil || errors.Is(err, luascripts.ErrFenced) {
 		w.away.Store(nil)
@@ -37,17 +37,17 @@ func (w *writer) note(err error) {
 	}
 }
 
-// lasting tells whether nothing can be written until the shard answers again:
-// what is tried meanwhile fails.
+// lasting reports whether nothing can be written until the shard answers again: writes
+// fail meanwhile.
 func (o *outage) lasting() bool { return o.deaf || luascripts.Passing(o.cause) }
 
-// gone tells whether there is a lasting outage.
+// gone reports whether there is a lasting outage.
 func (w *writer) gone() bool {
 	o := w.away.Load()
 	return o != nil && o.lasting()
 }
 
-// down returns an error at once where to ask Redis would be in vain.
+// down returns an error at once if asking Redis would be in vain.
 func (w *writer) down() error {
 	o := w.away.Load()
 	if o == nil || !o.deaf {
@@ -57,10 +57,10 @@ func (w *writer) down() error {
 }
 
 // Away returns an error that wraps ErrUnavailable while this node knows that a shard
-// does not answer. prune calls it.
+// does not answer. Package prune calls it.
 func (t *Tracker) Away(shard int) error {
 	if t.ctx.Err() != nil {
-		return nil // nobody finds out any more when it is back
+		return nil // nobody would notice that it is back
 	}
 	return t.writers[shard].down()
 }
@@ -69,8 +69,8 @@ func (o *outage) error() error {
 	return fmt.Errorf("%w since %s: %w", ErrUnavailable, o.since.Format(time.RFC3339), o.cause)
 }
 
-// recover keeps asking in the background, so that a removal in doubt does not
-// wait for the next write, and calls do not fail for longer than they must.
+// recover keeps asking in the background, so that a removal in doubt does not wait for
+// the next write, and calls do not fail for longer than they must.
 func (w *writer) recover() {
 	if !w.recovering.CompareAndSwap(false, true) {
 		return
@@ -99,27 +99,27 @@ func (w *writer) recover() {
 	})
 }
 
-// refused tells whether Redis answered that it did not run the script.
+// refused reports whether Redis answered that it did not run the script.
 func refused(err error) bool {
 	var answer redis.Error
 	return err != nil && errors.As(err, &answer) && !errors.Is(err, redis.Nil)
 }
 
-// unsent tells whether a command cannot have reached Redis.
+// unsent reports whether a command cannot have reached Redis.
 func unsent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout)
 }
 
-// notRun tells whether a script cannot have run.
+// notRun reports whether a script cannot have run.
 func notRun(err error) bool { return unsent(err) || luascripts.Passing(err) }
 
-// Health is how a node stands with Redis.
+// Health is the state of a node's connection to Redis.
 type Health struct {
 	State  State
-	Since  time.Time // of the outage, where several that of the first; zero while the node is ready
-	Cause  error     // why the shard is away whose outage is the first
-	Shards []int     // that are away, in order; a single Redis is shard 0
+	Since  time.Time // start of the outage, the first if there are several; zero while the node is ready
+	Cause  error     // of that outage
+	Shards []int     // the shards that are away, in order; a single Redis is shard 0
 }
 
 func (h Health) String() string {
@@ -144,7 +144,7 @@ func (h Health) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// State is the word for a Health.
+// State is the summary of a Health.
 type State string
 
 // The states.
@@ -154,8 +154,8 @@ const (
 	Closed   State = "closed"
 )
 
-// Health tells how this node stands with Redis, from memory: what the last write
-// or renewal of its lease has shown, which is at most a third of the lease old.
+// Health returns the state of this node's connection to Redis, from memory: what the
+// last write or renewal of its lease showed, which is at most a third of the lease old.
 func (t *Tracker) Health() Health {
 	if t.ledger.closed.Load() {
 		return Health{State: Closed}

@@ -11,13 +11,14 @@ import (
 )
 
 const (
-	maxWhole = 2000 // presences that are read in one step: a fraction of a millisecond of Redis
+	maxWhole = 2000 // presences read in one step: a fraction of a millisecond of Redis
 	pageSize = 500
 )
 
-// All iterates over the presences of a room in pages, which never holds Redis
-// for long. It is not one moment's state: who comes or goes meanwhile may be in
-// it or not, and a channel may come twice. Watch is exact for rooms of any size.
+// All iterates over the presences of a room in pages, and so never holds Redis for
+// long. The result is not the state at one moment: presences that come or go meanwhile
+// may or may not be in it, and a channel may appear twice. Watch is exact for rooms of
+// any size.
 func (r *Reader) All(ctx context.Context, room string) iter.Seq2[Presence, error] {
 	return func(yield func(Presence, error) bool) {
 		if err := checkRoom(room); err != nil {
@@ -48,9 +49,9 @@ func (r *Reader) All(ctx context.Context, room string) iter.Seq2[Presence, error
 	}
 }
 
-// SnapshotAt is Snapshot once the room has reached a revision, such as the one
-// that a write has returned: where Redis is read from a replica, that may take a
-// moment. It returns ErrRemade where the room was removed since, and made again.
+// SnapshotAt is Snapshot once the room has reached a revision, such as one that a write
+// returned. That may take a moment if reads go to a replica. It returns ErrRemade if
+// the room was removed and made again since.
 func (r *Reader) SnapshotAt(ctx context.Context, room string, revision Revision) (Snapshot, error) {
 	for pause := time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		s, err := r.Snapshot(ctx, room)
@@ -66,7 +67,7 @@ func (r *Reader) SnapshotAt(ctx context.Context, room string, revision Revision)
 	}
 }
 
-// header reads the header of a room, zero where there is none.
+// header reads the header of a room, or the zero Header if there is none.
 func (r *Reader) header(ctx context.Context, room string) (luascripts.Header, error) {
 	text, err := r.store.Client().HGet(ctx, r.store.Room(room), "").Result()
 	if err == redis.Nil {
@@ -78,9 +79,9 @@ func (r *Reader) header(ctx context.Context, room string) (luascripts.Header, er
 	return luascripts.DecodeHeader(text)
 }
 
-// pages reads a large room. What it returns is the state at the snapshot's
-// revision, mixed with what has changed up to the revision end: who has applied
-// the events in between has the exact state at end.
+// pages reads a large room. The result is the state at the snapshot's revision, mixed
+// with changes up to the revision end: applying the events in between gives the exact
+// state at end.
 func (r *Reader) pages(ctx context.Context, room string, head luascripts.Header) (s Snapshot, end Revision, err error) {
 	found := make(map[string]Presence, head.Presences)
 	for p, err := range r.All(ctx, room) {

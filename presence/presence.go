@@ -14,9 +14,9 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// Tracker keeps the presences of one node's channels. It is safe for concurrent
-// use; operations on one channel run one after the other. Whoever made it closes
-// it, before the layer.
+// Tracker keeps the presences of one node's channels. It is safe for concurrent use;
+// operations on one channel run one after the other. Whoever makes a Tracker closes it,
+// before the layer.
 type Tracker struct {
 	*Reader
 	layer   *groups.Layer
@@ -28,16 +28,16 @@ type Tracker struct {
 	ledger  ledger
 	rooms   localRooms
 	views   views
-	whole   int // presences of a room that is read in one step
+	whole   int // rooms with more presences are read in pages
 	stats   counters
 	began   time.Time
 
-	owing    atomic.Bool   // there may be removals that are not written yet
+	owing    atomic.Bool   // there may be removals that are still to be written
 	carrying atomic.Bool   // they are being written
-	ticks    atomic.Int64  // flushes that were due so far
-	urgent   int64         // flushes after which a touch is written at once
+	ticks    atomic.Int64  // flushes that have been due so far
+	urgent   int64         // a touch is written at once after this many flushes
 	hurry    chan struct{} // holds a token while a touch must be written at once
-	rolling  []*entry      // still to be asserted in this round; flushing alone uses it
+	rolling  []*entry      // still to be asserted in this round; used by flushing alone
 	rollStep int
 
 	ctx  context.Context
@@ -45,18 +45,18 @@ type Tracker struct {
 	work sync.WaitGroup
 	gap  atomic.Bool // doubtAll is about to run
 
-	seeking atomic.Bool // seekMissing runs
+	seeking atomic.Bool // seekMissing is running
 
-	spawning sync.Mutex // keeps work from growing once stop was called
+	spawning sync.Mutex // keeps work from growing once stop is called
 }
 
-// New registers the layer's node in Redis and returns its Tracker, which signs
-// the node's lease and writes touches until it is closed. A layer has one
-// Tracker. nil options mean defaults.
+// New registers the layer's node in Redis and returns its Tracker, which signs the
+// node's lease and writes touches until it is closed. A layer has one Tracker. nil
+// options mean defaults.
 //
-// Of a cluster, some shards may be away: New tries for up to 8 s, and registers the
-// node there when they are back. Until then Health tells that it is degraded, and
-// what needs these shards fails with ErrUnavailable. Where none serves, New does.
+// In a cluster, some shards may be away: New tries for up to 8 s, and registers the
+// node there when they are back. Until then Health is degraded, and calls that need
+// these shards fail with ErrUnavailable. If no shard serves, New fails.
 func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, error) {
 	if layer == nil {
 		return nil, &InvalidError{Field: "layer", Reason: "nil"}
@@ -87,7 +87,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 	t.changes = newDispatcher(changed, t.log)
 	t.outages = outagelog.New[int](outagelog.Options{
 		Logger: t.log, Field: "shards", Away: "leases not renewed", Back: "shards answer again",
-		Gather: max(o.Lease/renewals, time.Second), // within which each shard is asked
+		Gather: max(o.Lease/renewals, time.Second), // long enough to ask each shard
 	})
 	t.rooms.tracker = t
 	t.rooms.byName = make(map[string]*localRoom)
@@ -116,7 +116,7 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 	return t, nil
 }
 
-// spawn runs f in the background, unless the tracker was closed.
+// spawn runs f in the background, unless the tracker is closed.
 func (t *Tracker) spawn(f func()) {
 	t.spawning.Lock()
 	defer t.spawning.Unlock()
@@ -125,7 +125,7 @@ func (t *Tracker) spawn(f func()) {
 	}
 }
 
-// MaxAge is how long a presence of this node lives without a touch.
+// MaxAge returns how long a presence of this node lives without a touch.
 func (t *Tracker) MaxAge() time.Duration { return t.opts.MaxAge }
 
 // every calls f at an interval until the tracker is closed.
@@ -142,8 +142,8 @@ func (t *Tracker) every(interval time.Duration, f func()) {
 	}
 }
 
-// Report returns the changes that prune made, one for each room, and has the
-// change handler called with them.
+// Report returns the changes that a prune made, one for each room, and has the change
+// handler called with them.
 func (t *Tracker) Report(events []luascripts.RoomEvent) []Change {
 	changes := t.Reader.Report(events)
 	t.stats.removed(events)

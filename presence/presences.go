@@ -11,8 +11,8 @@ import (
 	"github.com/rollcall-go/rollcall/groups"
 )
 
-// Presences reads a room with the time at which each presence was last seen, or
-// in grace will leave, which takes a second round trip to Redis.
+// Presences reads a room with the time at which each presence was last seen or, in
+// grace, will leave. That takes a second round trip to Redis.
 func (r *Reader) Presences(ctx context.Context, room string) ([]Presence, error) {
 	s, graced, err := r.snapshot(ctx, room)
 	if err != nil || len(s.Presences) == 0 {

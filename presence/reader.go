@@ -16,15 +16,15 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// Reader asks Redis who is where. It opens no subscriber connection. It is safe
-// for concurrent use and needs no closing.
+// Reader asks Redis who is where. It opens no subscriber connection. It is safe for
+// concurrent use and needs no closing.
 type Reader struct {
 	store  *luascripts.Store
 	sealer *seal.Sealer
-	down   func(shard int) error // why a shard need not be asked; nil: that is never known
+	down   func(shard int) error // why a shard need not be asked; nil if that is never known
 }
 
-// ask returns an error at once where it is known that a room's shard is away.
+// ask returns an error at once if a room's shard is known to be away.
 func (r *Reader) ask(room string) error {
 	if r.down == nil {
 		return nil
@@ -32,24 +32,24 @@ func (r *Reader) ask(room string) error {
 	return r.down(r.store.Shard(room))
 }
 
-// ReaderOptions are those of the layers whose data a Reader reads. The zero
-// value of each field is its default.
+// ReaderOptions match those of the layers whose data a Reader reads. The zero value of
+// each field is its default.
 type ReaderOptions struct {
 	// Prefix begins every key in Redis. Defaults to groups.DefaultPrefix.
 	Prefix string
 
-	// Shards is how many parts the data is in. Defaults to the number that is
-	// recorded in Redis, and where none is yet to that of a groups.Layer.
+	// Shards is the number of parts of the data. Defaults to the number recorded in
+	// Redis, or if there is none yet, to the default of a groups.Layer.
 	Shards int
 
-	// Keys open the infos of presences, as groups.Options.Keys do. Who needs
-	// no infos needs no keys: see Presence.Unopened. Defaults to none.
+	// Keys open the infos of presences, as groups.Options.Keys do. Without a need for
+	// infos there is no need for keys: see Presence.Unopened. Defaults to none.
 	Keys [][]byte
 }
 
-// NewReader returns a Reader. It refuses a server that rollcall cannot use, and
-// data that another version wrote, or with another number of shards. nil options
-// mean defaults. Of a cluster, some shards may be away, as for groups.New.
+// NewReader returns a Reader. It refuses a server that rollcall cannot use, and data of
+// another version or with another number of shards. nil options mean defaults. In a
+// cluster, some shards may be away, as for groups.New.
 func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOptions) (*Reader, error) {
 	var o ReaderOptions
 	if opts != nil {
@@ -80,18 +80,18 @@ func NewReader(ctx context.Context, client redis.UniversalClient, opts *ReaderOp
 	return &Reader{store: store, sealer: sealer}, nil
 }
 
-// failed marks an error of Redis, and has the client of a cluster look again who
-// serves what, as nodes have it do where their leases are not signed.
+// failed marks an error of Redis. It also has a cluster client look up again which
+// server holds what, as nodes do when their leases cannot be signed.
 func (r *Reader) failed(err error) error {
 	r.store.Reconsider(err)
 	return unavailable(err)
 }
 
-// Store is the state in Redis that the Reader reads, for rollcall's own packages.
+// Store returns the state in Redis that the Reader reads, for rollcall's own packages.
 func (r *Reader) Store() *luascripts.Store { return r.store }
 
-// Report returns the changes that prune made. A Tracker also calls its change
-// handler with them.
+// Report returns the changes that a prune made. A Tracker also calls its change handler
+// with them.
 func (r *Reader) Report(events []luascripts.RoomEvent) []Change {
 	return r.mergeBulk(events)
 }
@@ -99,7 +99,7 @@ func (r *Reader) Report(events []luascripts.RoomEvent) []Change {
 // Snapshot is the exact membership of a room at one revision.
 type Snapshot struct {
 	Room      string
-	Presences []Presence // by channel; LastSeen and LeavesAt are zero
+	Presences []Presence // sorted by channel; LastSeen and LeavesAt are zero
 	Counts    Counts
 
 	header luascripts.Header
@@ -184,7 +184,7 @@ func (r *Reader) AnonymousCount(ctx context.Context, room string) (int, error) {
 	return c.Anonymous, err
 }
 
-// Counts returns the numbers of a room, in constant time.
+// Counts returns the counts of a room, in constant time.
 func (r *Reader) Counts(ctx context.Context, room string) (Counts, error) {
 	counts, errs := r.countsOf(ctx, []string{room})
 	if errs[0] != nil {
@@ -193,9 +193,9 @@ func (r *Reader) Counts(ctx context.Context, room string) (Counts, error) {
 	return counts[0], nil
 }
 
-// CountsOf returns the numbers of several rooms in one round trip, in the order
-// of the rooms. An unknown room has none. Where shards are away, their rooms have none
-// either, and there is a *PartialError.
+// CountsOf returns the counts of several rooms in one round trip, in the order of the
+// rooms. They are zero for an unknown room. They are also zero for rooms of shards that
+// are away, and there is a *PartialError.
 func (r *Reader) CountsOf(ctx context.Context, rooms ...string) ([]Counts, error) {
 	counts, errs := r.countsOf(ctx, rooms)
 	away := make(luascripts.Away)
@@ -211,7 +211,7 @@ func (r *Reader) CountsOf(ctx context.Context, rooms ...string) ([]Counts, error
 	return counts, opError("counts", "", "", away.Err())
 }
 
-// countsOf is CountsOf with an error for each room.
+// countsOf is CountsOf with one error for each room.
 func (r *Reader) countsOf(ctx context.Context, rooms []string) ([]Counts, []error) {
 	errs := make([]error, len(rooms))
 	counts := make([]Counts, len(rooms))
@@ -254,9 +254,9 @@ func (r *Reader) countsOf(ctx context.Context, rooms []string) ([]Counts, []erro
 	return counts, errs
 }
 
-// Rooms iterates over the names of the rooms, in no order, including those that
-// are empty and not yet pruned. A name may come twice if rooms come and go. Where
-// shards are away, the last to come is a *PartialError, after the rooms of all others.
+// Rooms iterates over the names of the rooms, in no particular order, including empty
+// ones that are not yet pruned. A name may appear twice if rooms come and go. If shards
+// are away, a *PartialError comes last, after the rooms of all other shards.
 func (r *Reader) Rooms(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		away, err := r.store.Survey(ctx, r.down)
@@ -284,13 +284,13 @@ func (r *Reader) Rooms(ctx context.Context) iter.Seq2[string, error] {
 type Node struct {
 	ID       string
 	LeasedAt time.Time // its last sign of life, by Redis's clock
-	Alive    bool      // its lease has not lapsed
-	Channels int       // its channels that are present
+	Alive    bool      // its lease has not expired
+	Channels int       // its channels that have presences
 }
 
-// Nodes returns the processes of the fleet, the dead ones until nothing is left
-// of them, sorted by id. Where shards are away it returns what the others know, with
-// a *PartialError: of a node that is alive, only Channels may be too few.
+// Nodes returns the processes of the fleet, sorted by id. Dead ones are included until
+// nothing is left of them. If shards are away it returns what the others know, with a
+// *PartialError: for a node that is alive, only Channels may be too low.
 func (r *Reader) Nodes(ctx context.Context) ([]Node, error) {
 	away, err := r.store.Survey(ctx, r.down)
 	if err != nil {

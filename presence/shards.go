@@ -7,15 +7,15 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// shardResult is what became of a channel's rooms in one shard: the results of
-// the first of them, and why there are none of the rest.
+// shardResult is the outcome for a channel's rooms in one shard: results for the first
+// of them, and the error that left the rest without any.
 type shardResult struct {
 	done []luascripts.Result
 	err  error
 }
 
-// inShards calls do for the rooms of each shard, at most maxOps at a time; the
-// shards do not wait for each other.
+// inShards calls do for the rooms of each shard, at most maxOps at a time. Shards do
+// not wait for each other.
 func (t *Tracker) inShards(
 	byShard map[int][]string, do func(shard int, rooms []string) ([]luascripts.Result, error),
 ) map[int]shardResult {

@@ -8,55 +8,54 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// Stats are a node's numbers. The counters count since the Tracker was made; what
-// this node did is counted here and on no other node, so that the sum over the
-// fleet counts everything once.
+// Stats are a node's numbers. Counters start at 0 when the Tracker is made. What this
+// node did is counted here and on no other node, so the sum over the fleet counts
+// everything once.
 type Stats struct {
 	Health Health
 	Layer  groups.Stats // connections, sends, deliveries, drops
 
 	Rooms     int // in which this node has presences
 	Presences int // of this node's channels
-	Views     int // rooms that are watched here
+	Views     int // rooms watched here, and CountsWatchers
 
 	Joins         uint64            // presences that this node added
-	Updates       uint64            // infos that it changed
-	Leaves        map[Reason]uint64 // presences that it removed or pruned, of whichever node
-	Restored      uint64            // presences that it put back, as Redis had lost them or it was taken for dead
-	Evictions     uint64            // presences of its channels that were pruned or replaced; OnEvict was told
-	Touches       uint64            // touches written: one for a channel and flush, however often it was touched
+	Updates       uint64            // infos that this node changed
+	Leaves        map[Reason]uint64 // presences that this node removed or pruned, whichever node they were of
+	Restored      uint64            // presences that this node put back, after Redis lost them or took the node for dead
+	Evictions     uint64            // presences of this node's channels that were pruned or replaced, as told to OnEvict
+	Touches       uint64            // touches written: one per channel, shard and flush, however often it was touched
 	Flushes       uint64            // calls that wrote touches
-	FlushErrors   uint64            // those that failed, whose touches wait for the next
+	FlushErrors   uint64            // such calls that failed; their touches wait for the next flush
 	Resyncs       uint64            // times that a view had to read its room again
-	Registered    uint64            // times that this node was forgotten, and registered again
-	Merged        uint64            // calls of OnChange that waited, and became a bulk change
-	HandlerPanics uint64            // panics of OnChange and OnEvict, which were caught
+	Registered    uint64            // times that this node was forgotten and registered again
+	Merged        uint64            // calls of OnChange that were merged into a waiting bulk change
+	HandlerPanics uint64            // panics of OnChange and OnEvict, all caught
 
-	// LeaseAge is for how long the lease was not signed: in the shard where that
-	// is longest. Beyond Options.Lease the other nodes take this one for dead.
+	// LeaseAge is how long ago the lease was last signed, in the shard where that is
+	// longest. Beyond Options.Lease, other nodes take this one for dead.
 	LeaseAge time.Duration
-	// Sweeps are the shards that this node has swept. PruneLag is for how long it
-	// has swept none: in the shard where that is longest. What is to be pruned is
-	// there for that much longer, unless another node sweeps. It is 0 where this
-	// node has never swept.
+	// Sweeps counts the shards that this node has swept. PruneLag is how long ago it
+	// last swept one, in the shard where that is longest. Stale presences stay for that
+	// much longer, unless another node sweeps. It is 0 if this node has never swept.
 	Sweeps   uint64
 	PruneLag time.Duration
 
-	// Scripts tells how long scripts took, by name: those that were called.
+	// Scripts has the timing of each script that was called, by name.
 	Scripts map[string]Timing
-	// RedisErrors counts scripts and sends that failed, by kind: "timeout",
-	// "connection", the first word of what Redis answered, such as "oom" or
-	// "clusterdown", or "other". All kinds are there.
+	// RedisErrors counts failed scripts and sends by kind: "timeout", "connection", the
+	// first word of Redis's answer, such as "oom" or "clusterdown", or "other". All
+	// kinds are present.
 	RedisErrors map[string]uint64
 }
 
 // Timing is how long this process has waited for a script.
 type Timing = luascripts.Timing
 
-// Bucket is one of those that a Timing counts in.
+// Bucket is one bucket of a Timing.
 type Bucket = luascripts.Bucket
 
-// counters are what Stats counts.
+// counters are the counters behind Stats.
 type counters struct {
 	joins, updates, restored, evictions    atomic.Uint64
 	touches, flushes, flushErrors, resyncs atomic.Uint64
@@ -64,8 +63,8 @@ type counters struct {
 	leaves                                 [256]atomic.Uint64 // by reason
 }
 
-// clock tells when something was last done, in ns since the Tracker was made. No
-// wall clock: it may be set.
+// clock is the time of the latest event of a kind, in ns since the Tracker was made. It
+// does not use the wall clock, which may be set.
 type clock struct{ at atomic.Int64 }
 
 func (c *clock) note(t *Tracker, when time.Time) { c.at.Store(int64(max(1, when.Sub(t.began)))) }
@@ -74,8 +73,8 @@ func (c *clock) age(t *Tracker) time.Duration {
 	return time.Since(t.began) - time.Duration(c.at.Load())
 }
 
-// Stats returns the numbers of this node, from memory. It looks at each of the
-// node's channels, which takes about a millisecond for 10,000 of them.
+// Stats returns the numbers of this node, from memory. It looks at each of the node's
+// channels, which takes about a millisecond for 10,000 of them.
 func (t *Tracker) Stats() Stats {
 	s := Stats{
 		Health:        t.Health(),
@@ -118,7 +117,7 @@ func (t *Tracker) Stats() Stats {
 	return s
 }
 
-// wrote counts what a batch did.
+// wrote counts the effects of a batch.
 func (c *counters) wrote(batch []*write, reply luascripts.Reply) {
 	at := 0
 	for _, p := range batch {
@@ -137,7 +136,7 @@ func (c *counters) wrote(batch []*write, reply luascripts.Reply) {
 	c.removed(reply.Events)
 }
 
-// removed counts who left.
+// removed counts departures.
 func (c *counters) removed(events []luascripts.RoomEvent) {
 	for _, e := range events {
 		for _, it := range e.Items {
@@ -160,7 +159,7 @@ func (c *counters) flushed(channels int, err error) {
 	}
 }
 
-// Swept notes that a shard was swept. prune calls it.
+// Swept notes that a shard was swept. Package prune calls it.
 func (t *Tracker) Swept(shard int) {
 	t.stats.sweeps.Add(1)
 	t.writers[shard].swept.note(t, time.Now())

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	maxBuffered   = 4096 // events that wait for a snapshot; more means another one
+	maxBuffered   = 4096 // events that wait for a snapshot; with more, another one is read
 	awaitEvents   = time.Second
 	retryShortest = 50 * time.Millisecond
 	retryLongest  = 2 * time.Second
@@ -25,8 +25,8 @@ func (v *view) resync() {
 	v.tracker.spawn(v.sync)
 }
 
-// sync reads the room until the snapshot and the events after it fit. Of a large
-// room it reads pages; after two failures it is read in one step.
+// sync reads the room until the snapshot and the events after it fit together. It reads
+// a large room in pages and, after two failures, in one step.
 func (v *view) sync() {
 	pause := retryShortest
 	for attempt := 0; ; attempt++ {
@@ -34,7 +34,7 @@ func (v *view) sync() {
 		if done {
 			return
 		}
-		if err != nil && attempt > 0 { // more than a connection that was lost
+		if err != nil && attempt > 0 { // more than a lost connection
 			select {
 			case v.failed <- err:
 			default:
@@ -89,8 +89,7 @@ func (v *view) read(paged bool) (bool, error) {
 	return true, nil
 }
 
-// awaitFirst returns when the first snapshot is there, and an error where Redis is
-// away.
+// awaitFirst returns nil once there is a first snapshot, and an error if Redis is away.
 func (v *view) awaitFirst(ctx context.Context) error {
 	select {
 	case <-v.ready:
@@ -109,8 +108,8 @@ func (v *view) awaitFirst(ctx context.Context) error {
 	}
 }
 
-// load reads the room, and tells up to which revision events must have come for
-// it to be exact.
+// load reads the room. It also returns the revision up to which events must have
+// arrived for the result to be exact.
 func (v *view) load(ctx context.Context, paged bool) (s Snapshot, end Revision, err error) {
 	if paged {
 		head, err := v.tracker.header(ctx, v.room)
@@ -125,7 +124,7 @@ func (v *view) load(ctx context.Context, paged bool) (s Snapshot, end Revision, 
 	return s, s.Counts.Revision, err
 }
 
-// await returns true once the events up to a revision have come.
+// await returns true once the events up to a revision have arrived.
 func (v *view) await(ctx context.Context, end Revision) bool {
 	ctx, cancel := context.WithTimeout(ctx, awaitEvents)
 	defer cancel()
@@ -146,8 +145,7 @@ func (v *view) await(ctx context.Context, end Revision) bool {
 	}
 }
 
-// fits tells whether those events that are newer than a snapshot follow it, one
-// after the other.
+// fits reports whether the events newer than a snapshot follow it without a gap.
 func fits(head luascripts.Header, events []luascripts.Event) bool {
 	last := head.Revision
 	for _, e := range events {
@@ -162,9 +160,9 @@ func fits(head luascripts.Header, events []luascripts.Event) bool {
 	return true
 }
 
-// whole tells whether a snapshot has as many members after those events as they
-// say. Pages that were read of two servers may not: a place in a hash is another
-// on each, and the slot may move, or a replica take over, in between.
+// whole reports whether a snapshot and the events after it give as many members as the
+// last header says. Pages read from two servers may not: the two order a hash
+// differently, and the slot may move, or a replica take over, in between.
 func whole(s Snapshot, events []luascripts.Event) bool {
 	have := make(map[string]struct{}, len(s.Presences))
 	for _, p := range s.Presences {

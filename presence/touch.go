@@ -12,17 +12,17 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// Touch records that a channel of this node is alive, in all its rooms at once.
-// It writes to memory alone; what was touched goes to Redis every
-// Options.FlushInterval. It does nothing for a channel without presences, and for
-// one that was closed: what that has not left grows old.
+// Touch records that a channel of this node is alive, in all its rooms at once. It only
+// writes to memory; touches go to Redis every Options.FlushInterval. It does nothing
+// for a channel without presences. The touches of a closed channel are dropped:
+// presences that it has not left grow old.
 func (t *Tracker) Touch(channel string) {
 	e := t.own(channel)
 	if e == nil || e.touched.Load() {
 		return
 	}
 	e.touched.Store(true)
-	// It would be pruned before its next flush but one.
+	// It would be pruned before the flush after next.
 	if t.ticks.Load()-e.written.Load() > t.urgent {
 		select {
 		case t.hurry <- struct{}{}:
@@ -49,7 +49,7 @@ func (t *Tracker) flushing() {
 	}
 }
 
-// flush writes what was touched, and adds again what was pruned meanwhile.
+// flush writes the touches, and adds again what was pruned meanwhile.
 func (t *Tracker) flush() {
 	var touched []*entry
 	t.ledger.entries.Range(func(_, v any) bool {
@@ -57,13 +57,13 @@ func (t *Tracker) flush() {
 			if _, open := t.layer.Channel(e.channel); open {
 				touched = append(touched, e)
 			} else {
-				e.touched.Store(false) // nobody is there: its presences grow old
+				e.touched.Store(false) // the connection is gone: its presences grow old
 			}
 		}
 		return true
 	})
-	// Redis keeps those that were seen together in this order: it finds each beside
-	// the last, for a third of what it takes to look all over the set.
+	// Redis keeps channels that were seen together in this order. It finds each next to
+	// the last, for a third of what a search of the whole set costs.
 	slices.SortFunc(touched, func(a, b *entry) int { return strings.Compare(a.short, b.short) })
 	for chunk := range slices.Chunk(touched, luascripts.MaxTouch) {
 		now := time.Now()
@@ -75,12 +75,12 @@ func (t *Tracker) flush() {
 				unsure[e] = true
 			}
 		}
-		var work sync.WaitGroup // one shard does not hold up the others
+		var work sync.WaitGroup // so that one shard does not hold up the others
 		for _, w := range t.writers {
 			work.Go(func() {
 				err := w.down()
 				if err == nil {
-					if err = t.flushShard(w.shard, chunk, unsure); err != nil && w.away.Load() == nil { // else the log has that
+					if err = t.flushShard(w.shard, chunk, unsure); err != nil && w.away.Load() == nil { // otherwise the outage is logged
 						t.log.Warn("touches not written", zap.Int("shard", w.shard), zap.Int("channels", len(chunk)), zap.Error(err))
 					}
 				}
@@ -104,7 +104,7 @@ func (t *Tracker) flush() {
 
 func (t *Tracker) flushShard(shard int, touched []*entry, unsure map[*entry]bool) error {
 	var shorts []string
-	var again []*entry // which may be missing from some of their rooms
+	var again []*entry // may be missing from some of their rooms
 	for _, e := range touched {
 		held, evicted := e.inShard(shard)
 		if held {
@@ -130,12 +130,12 @@ func (t *Tracker) flushShard(shard int, touched []*entry, unsure map[*entry]bool
 			again = append(again, e)
 		}
 	}
-	_ = t.reassertAll(ctx, again, shard, true, true) // the next touch finds them missing
+	_ = t.reassertAll(ctx, again, shard, true, true) // what fails is found missing by the next touch
 	return nil
 }
 
-// inShard tells whether the channel holds rooms in a shard, and whether it was
-// pruned from some there.
+// inShard reports whether the channel holds rooms in a shard, and whether it was pruned
+// from any room, of whatever shard.
 func (e *entry) inShard(shard int) (holds, evicted bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -5,26 +5,25 @@ import (
 	"time"
 )
 
-// Member says who stands behind a channel. The zero Member is anonymous.
+// Member says who is behind a channel. The zero Member is anonymous.
 type Member struct {
 	// User names the user; empty means anonymous. At most 255 bytes of UTF-8.
 	User string
-	// Key is the name that the presence counts under in place of User: all
-	// connections of one key are one user to Counts, Users, UsersCame and
-	// UsersWent, and to a grace. Set it to tell a user's devices apart, or to
-	// recognise an anonymous visitor who comes back. Defaults to User. At most
-	// 255 bytes of UTF-8.
+	// Key is the name that the presence counts under instead of User. All connections
+	// with the same key are one user to Counts, Users, UsersCame and UsersWent, and to
+	// a grace. Set it to tell a user's devices apart, or to recognise an anonymous
+	// visitor who comes back. Defaults to User. At most 255 bytes of UTF-8.
 	Key string
-	// Exclusive has the newest channel of a user, or key, take the place of the one
-	// before: of those that were added so, a room has one of each user. Redis decides
-	// it in the step that adds; the other channel leaves in the same step, with the
-	// reason Replaced, and its node calls OnEvict, which may close it. The user
-	// neither comes nor goes. One room takes one such addition of a node at a time, so
-	// give each user a room for it where there are many. A channel that is there and is
-	// added with another Exclusive changes over, as to another user. Where an addition
-	// fails, the one before may have left all the same.
+	// Exclusive makes the newest channel of a user, or key, replace the one before: a
+	// room has at most one channel per user among those added so. Redis decides this in
+	// the step that adds. The other channel leaves in the same step, with the reason
+	// Replaced, and its node calls OnEvict, which may close it. The user neither comes
+	// nor goes. A room takes one such addition of a node at a time, so with many users
+	// give each one a room for it. Adding a channel that is present with another
+	// Exclusive changes it over, as to another user. If an addition fails, the previous
+	// channel may have left all the same.
 	Exclusive bool
-	// Info is the application's own, up to Options.MaxInfo bytes.
+	// Info is the application's own data, up to Options.MaxInfo bytes.
 	Info []byte
 }
 
@@ -32,32 +31,32 @@ type Member struct {
 type Presence struct {
 	Room     string
 	Channel  string
-	User     string // empty: anonymous
-	Key      string // empty where it is the user
+	User     string // empty if anonymous
+	Key      string // empty if it is the same as User
 	Info     []byte
 	JoinedAt time.Time // by Redis's clock
-	LastSeen time.Time // by Redis's clock; zero where a call does not read it, and in grace
-	LeavesAt time.Time // in grace: when that ends, by Redis's clock; zero where a call does not read it
-	// Unopened tells that there is an info, which is withheld, as the keys of
-	// this process do not open it or it is in clear where there are keys.
+	LastSeen time.Time // by Redis's clock; zero if a call does not read it, and in grace
+	LeavesAt time.Time // end of the grace, by Redis's clock; zero if not in grace, or if a call does not read it
+	// Unopened means that there is an info that is withheld: the keys of this process
+	// do not open it, or it is in clear although there are keys.
 	Unopened bool
 }
 
-// identity is what the presence counts as, empty if anonymous.
+// identity returns what the presence counts as; empty if anonymous.
 func (p *Presence) identity() string { return cmp.Or(p.Key, p.User) }
 
-// Revision numbers the changes of a room. It rises with every change, by one
-// or more, and is close to the time of the change in microseconds, so that it
-// rises over a room that was pruned and made again, too.
+// Revision numbers the changes of a room. It rises with every change, by one or more,
+// and is close to the time of the change in microseconds. So it also rises when a room
+// is pruned and made again.
 type Revision int64
 
 // Counts are the numbers of a room at a revision.
 type Counts struct {
 	Presences int // channels in the room
-	Users     int // distinct users among them, or keys
+	Users     int // distinct users, or keys, among them
 	Anonymous int // channels with neither
 	Revision  Revision
-	// Healing tells that data was lost a moment ago, and that not all nodes may
-	// have added again yet what they hold: there may be more than is shown.
+	// Healing means that data was lost a moment ago, and that nodes may not all have
+	// put back what they hold: the true numbers may be higher.
 	Healing bool
 }

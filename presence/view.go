@@ -14,11 +14,11 @@ import (
 // checkViews is how often views are compared with Redis.
 const checkViews = 3 * time.Second
 
-// view is this node's replica of one room, shared by all who watch it here.
+// view is this node's replica of one room, shared by all watchers on the node.
 //
-// It applies an event only if the revision before it is its own. Anything else
-// means that something was missed, and it reads the room again: events that
-// arrive meanwhile wait, and those newer than the snapshot follow it.
+// It applies an event only if the event's previous revision is the view's own.
+// Otherwise something was missed, and it reads the room again. Events that arrive
+// meanwhile wait; those newer than the snapshot are applied to it.
 type view struct {
 	tracker   *Tracker
 	room      string
@@ -28,21 +28,21 @@ type view struct {
 	holds     int // guarded by views.mu
 
 	mu        sync.Mutex
-	members   map[string]*Presence // never changed, but replaced
+	members   map[string]*Presence // values are replaced, never changed
 	users     map[string]int
 	anonymous int
 	head      luascripts.Header
 	healing   bool // Redis may not have all of the room at the moment
 	missing   missing
-	ready     chan struct{} // closed once the first snapshot is there
-	failed    chan error    // holds why there is none, where Redis is away
-	moved     chan struct{} // closed, and made anew, when the revision changes
+	ready     chan struct{} // closed once there is a first snapshot
+	failed    chan error    // holds the reason why there is none, if Redis is away
+	moved     chan struct{} // closed and renewed when the revision changes
 	watchers  map[*Watcher]struct{}
 
 	syncing bool
-	again   bool // what is being read may be too old already
+	again   bool // what is being read may already be too old
 	buffer  []luascripts.Event
-	arrived chan struct{} // closed, and made anew, when the buffer grows
+	arrived chan struct{} // closed and renewed when the buffer grows
 	doubt   doubt
 }
 
@@ -59,7 +59,7 @@ func (v *view) Event(frame string) error {
 	case v.syncing:
 		v.again, v.buffer = true, nil
 	case !v.follows(e):
-		v.resync() // which reads what this event did, too
+		v.resync() // which also reads what this event did
 	default:
 		v.apply(e)
 		v.publish(false)
@@ -67,15 +67,15 @@ func (v *view) Event(frame string) error {
 	return err
 }
 
-// keep has an event wait for the snapshot.
+// keep makes an event wait for the snapshot.
 func (v *view) keep(e luascripts.Event) {
 	v.buffer = append(v.buffer, e)
 	close(v.arrived)
 	v.arrived = make(chan struct{})
 }
 
-// Gap implements groups.Listener. Behind a lost connection may be a failover that
-// has lost writes.
+// Gap implements groups.Listener. A lost connection may mean a failover that lost
+// writes.
 func (v *view) Gap() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -83,13 +83,12 @@ func (v *view) Gap() {
 	v.resync()
 }
 
-// follows tells whether an event is the next one.
+// follows reports whether an event is the next one.
 func (v *view) follows(e luascripts.Event) bool {
 	return e.Previous == v.head.Revision && e.Revision > e.Previous && (e.Birth == v.head.Birth || v.head.Revision == 0)
 }
 
-// replace makes the members those of a snapshot, and of those that Redis may have
-// lost.
+// replace sets the members to those of a snapshot and those that Redis may have lost.
 func (v *view) replace(s Snapshot) {
 	v.missing.judge(v.head, s.header)
 	is := make(map[string]struct{}, len(s.Presences))
@@ -112,7 +111,7 @@ func (v *view) replace(s Snapshot) {
 	}
 }
 
-// apply is called with the event that comes next.
+// apply is called with the next event in order.
 func (v *view) apply(e luascripts.Event) {
 	for _, it := range e.Items {
 		v.missing.found(it.Channel)
@@ -125,8 +124,8 @@ func (v *view) apply(e luascripts.Event) {
 	v.head = e.Header
 }
 
-// put keeps a copy of the names: they are parts of the frame or the record that
-// they came in, which would live as long as they do.
+// put copies the names. They are parts of a frame or a record, which they would
+// otherwise keep in memory.
 func (v *view) put(p Presence) {
 	names, c, u := p.Channel+p.User+p.Key, len(p.Channel), len(p.Channel)+len(p.User)
 	p.Room, p.Channel, p.User, p.Key = v.room, names[:c], names[c:u], names[u:]
@@ -176,7 +175,7 @@ func (v *view) tally(user string, by int) {
 	}
 }
 
-// reach waits until the view is at a revision or past it, unless done is closed.
+// reach waits until the view is at a revision or past it. It fails if done is closed.
 func (v *view) reach(ctx context.Context, done <-chan struct{}, revision Revision) error {
 	for {
 		v.mu.Lock()
@@ -197,8 +196,8 @@ func (v *view) reach(ctx context.Context, done <-chan struct{}, revision Revisio
 	}
 }
 
-// reaches tells whether a room is at a revision or past it, and whether it is
-// still the room of which that was one.
+// reaches reports whether a room is at a revision or past it. The error is ErrRemade if
+// the room was made after that revision.
 func reaches(head luascripts.Header, revision Revision) (bool, error) {
 	if Revision(head.Revision) < revision {
 		return false, nil
@@ -209,7 +208,7 @@ func reaches(head luascripts.Header, revision Revision) (bool, error) {
 	return true, nil
 }
 
-// publish tells those who wait that the view has moved.
+// publish tells the watchers and waiters that the view has moved.
 func (v *view) publish(resync bool) {
 	for w := range v.watchers {
 		w.pending.resync = w.pending.resync || resync
@@ -219,7 +218,8 @@ func (v *view) publish(resync bool) {
 	v.moved = make(chan struct{})
 }
 
-// counts are those of the members, which are exact even where Redis misses some.
+// counts returns the counts of the members, which are exact even if Redis misses some
+// of them.
 func (v *view) counts() Counts {
 	return Counts{
 		Presences: len(v.members), Users: len(v.users), Anonymous: v.anonymous,
@@ -236,7 +236,7 @@ func (v *view) snapshot() Snapshot {
 	return s
 }
 
-// check compares the view with what Redis has.
+// check compares the view with Redis.
 func (v *view) check(redis Counts) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -249,10 +249,10 @@ func (v *view) check(redis Counts) {
 	}
 }
 
-// doubt is what a check found Redis to have where a view has another revision.
-// Only if the view has not come closer by the next check was an event lost, and
-// not merely under way. If Redis has less by then than the view had, the room was
-// removed, or Redis went back.
+// doubt is what a check found in Redis when a view had another revision. An event was
+// lost, and not merely delayed, only if the view has not come closer by the next check.
+// If Redis then has less than the view had, the room was removed, or Redis went back in
+// time.
 type doubt struct {
 	redis, view Revision
 }

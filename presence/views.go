@@ -7,12 +7,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// views are the rooms that are watched on this node.
+// views are the rooms watched on this node.
 type views struct {
 	mu     sync.Mutex
 	byRoom map[string]*view
 	counts map[*CountsWatcher]struct{}
-	ended  chan struct{} // closed when the tracker is done: who follows a room ends last
+	ended  chan struct{} // closed when the tracker is done: watchers end last
 }
 
 // acquire returns the view of a room with a hold on it for the caller.
@@ -63,14 +63,14 @@ func (vs *views) release(v *view) {
 	}
 }
 
-// checked is what is compared with Redis now and then, for an event that was
-// lost with nothing after it.
+// checked is regularly compared with Redis, in case an event was lost and none followed
+// it.
 type checked interface {
 	check(redis Counts)
 }
 
-// checkViews compares all views with Redis, in one round trip, but for those of
-// shards that do not answer: they would hold up the others.
+// checkViews compares all views with Redis in one round trip, except in shards that do
+// not answer: these would hold up the others.
 func (t *Tracker) checkViews() {
 	t.views.mu.Lock()
 	var rooms []string
@@ -95,7 +95,7 @@ func (t *Tracker) checkViews() {
 	counts, errs := t.countsOf(ctx, rooms)
 	for i, v := range views {
 		if errs[i] != nil {
-			if t.writers[t.store.Shard(rooms[i])].away.Load() == nil { // else the log has that
+			if t.writers[t.store.Shard(rooms[i])].away.Load() == nil { // otherwise the outage is logged
 				t.log.Warn("view not checked", zap.String("room", rooms[i]), zap.Error(errs[i]))
 			}
 			continue

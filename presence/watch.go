@@ -6,16 +6,15 @@ import (
 	"time"
 )
 
-// WatchOptions say how a room is watched. The zero value of each field is its
-// default.
+// WatchOptions say how to watch a room. The zero value of each field is its default.
 type WatchOptions struct {
-	// MinInterval is the least time between two diffs. What happens in between
-	// is in the later one. Defaults to none.
+	// MinInterval is the minimum time between two diffs. The later one covers what
+	// happens in between. Defaults to none.
 	MinInterval time.Duration
 
-	// After is a revision that the room must have reached when the Watcher is
-	// returned, such as that of an Add: then Start has what was written. Without it
-	// Start may be a moment older. WatchCounts needs none. Defaults to none.
+	// After is a revision that the room must have reached when the Watcher is returned,
+	// such as that of an Add: Start then includes what was written. Without it Start
+	// may be a moment older. WatchCounts ignores it. Defaults to none.
 	After Revision
 }
 
@@ -30,21 +29,20 @@ func (o *WatchOptions) withDefaults(room string) (WatchOptions, error) {
 	return c, checkRoom(room)
 }
 
-// Watcher follows the membership of one room from memory. Its methods may be
-// called concurrently, Next by one goroutine at a time. Whoever made it closes
-// it.
+// Watcher follows the membership of one room from memory. Its methods may be called
+// concurrently, but Next by one goroutine at a time. Whoever makes a Watcher closes it.
 type Watcher struct {
 	follower
 	view *view
 
-	start   Snapshot // guarded by view.mu, as all below
+	start   Snapshot // guarded by view.mu, as is all below
 	pending pending
-	healing bool // as it was told last
+	healing bool // as last reported
 }
 
-// Watch returns a Watcher of a room, which need not exist, once the room was
-// read. All who watch a room on this node share one subscription and one
-// replica. nil options mean defaults.
+// Watch returns a Watcher of a room, which need not exist, once the room has been read.
+// All watchers of a room on this node share one subscription and one replica. nil
+// options mean defaults.
 func (t *Tracker) Watch(ctx context.Context, room string, opts *WatchOptions) (*Watcher, error) {
 	o, err := opts.withDefaults(room)
 	if err != nil {
@@ -72,22 +70,22 @@ func (t *Tracker) Watch(ctx context.Context, room string, opts *WatchOptions) (*
 	return w, nil
 }
 
-// Start is the room as it was when the Watcher was made. The diffs follow it: the
-// first call of Next lets go of it, as each Watcher of a large room would else keep a
-// list of its own.
+// Start returns the room as it was when the Watcher was made. The diffs follow on from
+// it. The first call of Next releases it, as otherwise each Watcher of a large room
+// would keep its own list.
 func (w *Watcher) Start() Snapshot {
 	w.view.mu.Lock()
 	defer w.view.mu.Unlock()
 	return w.start
 }
 
-// Next waits for the next difference to what was told so far. Who calls it
-// seldom gets one diff with the net effect of all that happened. A diff may tell of
-// nothing but Counts.Healing.
+// Next waits for the next difference from what it last returned. If it is called
+// rarely, it returns one diff with the net effect of all that happened. A diff may
+// report nothing but Counts.Healing.
 //
-// It returns ErrClosed once the Watcher is closed, or the Tracker, which has then left
-// for all connections. That is no reason to close a socket: Drain tells those that it
-// ends, with the right code, and the layer's Close the rest.
+// It returns ErrClosed once the Watcher or the Tracker is closed. A closed Tracker has
+// left for all connections, but that is no reason to close a socket: Drain tells those
+// that it ends, with the right code, and the layer's Close tells the rest.
 func (w *Watcher) Next(ctx context.Context) (d Diff, err error) {
 	err = w.next(ctx, func() (ok bool) {
 		d, ok = w.take()
@@ -99,7 +97,7 @@ func (w *Watcher) Next(ctx context.Context) (d Diff, err error) {
 	return d, nil
 }
 
-// take returns false where there is nothing to tell.
+// take returns false if there is nothing to report.
 func (w *Watcher) take() (Diff, bool) {
 	v := w.view
 	v.mu.Lock()
@@ -116,23 +114,23 @@ func (w *Watcher) take() (Diff, bool) {
 	return d, tell
 }
 
-// Snapshot is the room as this node knows it now, from memory.
+// Snapshot returns the room as this node knows it now, from memory.
 func (w *Watcher) Snapshot() Snapshot {
 	w.view.mu.Lock()
 	defer w.view.mu.Unlock()
 	return w.view.snapshot()
 }
 
-// Counts are the numbers of the room as this node knows them now, from memory.
+// Counts returns the counts of the room as this node knows them now, from memory.
 func (w *Watcher) Counts() Counts {
 	w.view.mu.Lock()
 	defer w.view.mu.Unlock()
 	return w.view.counts()
 }
 
-// WaitFor returns when the view has reached a revision, such as the one that a
-// write has returned: what was written is in it then. It returns ErrRemade where
-// the room was removed since, and made again.
+// WaitFor returns when the view has reached a revision, such as one that a write
+// returned: the view then includes what was written. It returns ErrRemade if the room
+// was removed and made again since.
 func (w *Watcher) WaitFor(ctx context.Context, revision Revision) error {
 	err := w.view.reach(ctx, w.done, revision)
 	if errors.Is(err, ErrRemade) {

@@ -8,9 +8,9 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// CountsWatcher follows the numbers of one room, and holds no list of it. Its
-// methods may be called concurrently, Next by one goroutine at a time. Whoever
-// made it closes it.
+// CountsWatcher follows the counts of one room without holding its list of members. Its
+// methods may be called concurrently, but Next by one goroutine at a time. Whoever
+// makes a CountsWatcher closes it.
 type CountsWatcher struct {
 	follower
 	tracker   *Tracker
@@ -23,8 +23,8 @@ type CountsWatcher struct {
 	doubt doubt
 }
 
-// WatchCounts returns a CountsWatcher of a room, which need not exist, once its
-// numbers were read. nil options mean defaults.
+// WatchCounts returns a CountsWatcher of a room, which need not exist, once its counts
+// have been read. nil options mean defaults.
 func (t *Tracker) WatchCounts(ctx context.Context, room string, opts *WatchOptions) (*CountsWatcher, error) {
 	o, err := opts.withDefaults(room)
 	if err != nil {
@@ -61,7 +61,7 @@ func (w *CountsWatcher) read(ctx context.Context) error {
 	return err
 }
 
-// move takes newer numbers over.
+// move takes over newer counts.
 func (w *CountsWatcher) move(c Counts) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,11 +71,11 @@ func (w *CountsWatcher) move(c Counts) {
 	}
 }
 
-// countsListener is how a CountsWatcher hears of its room.
+// countsListener receives the events of a CountsWatcher's room.
 type countsListener CountsWatcher
 
-// Event implements groups.Listener. Of a room that was made anew it is not taken
-// over, but read: what it had may be lost, which an event does not tell.
+// Event implements groups.Listener. If the room was made anew, the counts are read
+// instead of taken from the event, which does not tell whether data was lost.
 func (l *countsListener) Event(frame string) error {
 	w := (*CountsWatcher)(l)
 	h, err := luascripts.DecodeEventHeader(frame)
@@ -98,11 +98,11 @@ func (l *countsListener) Gap() {
 	w.tracker.spawn(func() {
 		ctx, cancel := context.WithTimeout(w.tracker.ctx, writeTimeout)
 		defer cancel()
-		_ = w.read(ctx) // the next check heals it
+		_ = w.read(ctx) // the next check repairs a failure
 	})
 }
 
-// check takes over what Redis has, where an event was lost or Redis went back.
+// check takes over the counts in Redis if an event was lost or Redis went back in time.
 func (w *CountsWatcher) check(redis Counts) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,15 +116,15 @@ func (w *CountsWatcher) check(redis Counts) {
 	}
 }
 
-// Counts are the numbers of the room as this node knows them now, from memory.
+// Counts returns the counts of the room as this node knows them now, from memory.
 func (w *CountsWatcher) Counts() Counts {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.now
 }
 
-// Next waits until the room has changed since what was told last, and returns
-// its numbers. It ends as Watcher.Next does.
+// Next waits until the counts differ from those last returned, and returns them. It
+// ends as Watcher.Next does.
 func (w *CountsWatcher) Next(ctx context.Context) (c Counts, err error) {
 	err = w.next(ctx, func() (ok bool) {
 		c, ok = w.take()
@@ -136,7 +136,7 @@ func (w *CountsWatcher) Next(ctx context.Context) (c Counts, err error) {
 	return c, nil
 }
 
-// take returns false where there is nothing to tell.
+// take returns false if there is nothing to report.
 func (w *CountsWatcher) take() (Counts, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -9,26 +9,27 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// Add records that a channel is in a room, and makes it a member of the group
-// of that name. Of a channel on another node, that node is asked, as by Update,
-// Remove and LeaveAll: they return ErrUnknownChannel where the node is gone, and
-// ErrNoAnswer where it is silent. When it returns, the channel gets what is sent to
-// the room. Where it is in the room already as the same user, nothing changes
-// but its last seen, and the info given is ignored: Update changes it. As another
-// user, it changes over in one step, with the info given and joined now.
+// Add records that a channel is in a room, and makes it a member of the group of that
+// name. When Add returns, the channel receives what is sent to the room. If the channel
+// is already in the room as the same user, only its last-seen time changes, and the
+// given info is ignored: use Update to change it. As another user, it changes over in
+// one step, with the given info and a new JoinedAt.
 //
-// A room's name is 1 to 255 bytes of UTF-8, a user's and a key up to 255; others are
-// refused with an *InvalidError.
+// If another node holds the channel, Add, Update, Remove and LeaveAll ask that node.
+// They return ErrUnknownChannel if the node is gone, and ErrNoAnswer if it is silent.
+//
+// The name of a room is 1 to 255 bytes of UTF-8, that of a user or key up to 255. Other
+// names are refused with an *InvalidError.
 func (t *Tracker) Add(ctx context.Context, room, channel string, m Member) (Presence, Revision, error) {
 	return t.addWithin(ctx, room, channel, m, 0)
 }
 
-// AddWithin is Add unless the room is full, which Redis decides in the same step:
-// it then returns ErrRoomFull, and nothing has changed. A room is full with so many
-// users, whatever their channels, and anonymous channels; those in grace count. A
-// user who is in the room is let in with another channel, and so is who comes back
-// before a grace has ended. One room takes one such addition of a node at a time,
-// a thousand a second, say.
+// AddWithin is Add unless the room is full, which Redis decides in the same step: it
+// then returns ErrRoomFull, and nothing changes. A room is full when its users, however
+// many channels they have, and its anonymous channels reach the limit; those in grace
+// count. A user who is in the room may add another channel, and so may one who comes
+// back before a grace has ended. A room takes one such addition of a node at a time,
+// about a thousand per second.
 func (t *Tracker) AddWithin(ctx context.Context, room, channel string, m Member, limit int) (Presence, Revision, error) {
 	if limit <= 0 {
 		return Presence{}, 0, &InvalidError{Field: "limit", Value: fmt.Sprint(limit), Reason: "not positive"}
@@ -36,7 +37,7 @@ func (t *Tracker) AddWithin(ctx context.Context, room, channel string, m Member,
 	return t.addWithin(ctx, room, channel, m, limit)
 }
 
-// addWithin takes a limit of 0 for none.
+// addWithin takes a limit of 0 as none.
 func (t *Tracker) addWithin(ctx context.Context, room, channel string, m Member, limit int) (Presence, Revision, error) {
 	if err := t.checkAdd(room, m); err != nil {
 		return Presence{}, 0, err
@@ -88,8 +89,8 @@ func (t *Tracker) checkInfo(info []byte) error {
 	}
 }
 
-// add is called with the entry locked, and completes an operation of which the action
-// and a limit are given.
+// add completes an operation that has only its action and limit. The entry must be
+// locked.
 func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op luascripts.Op) (Presence, Revision, error) {
 	if t.ledger.closed.Load() {
 		return Presence{}, 0, ErrClosed
@@ -111,14 +112,14 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op l
 	op.Room, op.Short, op.Record = room, e.short, t.seal(room, e.channel, m)
 	if op.Action == luascripts.Add {
 		err = t.layer.GroupAdd(ctx, room, e.channel)
-	} else { // who is refused hears nothing
+	} else { // a refused channel must receive nothing
 		err = local.listening.Wait(ctx)
 	}
 	if err != nil {
 		undo()
 		return Presence{}, 0, unavailable(err)
 	}
-	sent := time.Now() // Redis sees it later: asserted again, it is not seen later still
+	sent := time.Now() // Redis sees it later, so a renewed assertion does not make it look seen later still
 	results, err := t.writer(room).do(ctx, op)
 	if err == nil {
 		err = refusals[results[0].Status]
@@ -133,8 +134,8 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op l
 	if old, ok := e.record(held{room: local, record: results[0].Stored, revision: revision}); ok {
 		t.rooms.release(old.room) // one hold is enough
 	}
-	// The connection may have been lost since, or a prune that came just before
-	// has taken the channel out of the group: it must be a member now.
+	// The connection may have been lost since, or a prune just before may have removed
+	// the channel from the group. It must be a member now.
 	if err := t.layer.GroupAdd(ctx, room, e.channel); err != nil {
 		if !present {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
@@ -146,15 +147,15 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op l
 	return t.presenceOf(room, e.channel, record), revision, nil
 }
 
-// refusals are the errors for what becomes of an addition that Redis refuses.
+// refusals are the errors for the additions that Redis refuses.
 var refusals = map[luascripts.Status]error{
 	luascripts.StatusFull:   ErrRoomFull,
 	luascripts.StatusYields: errYields,
 }
 
-// Update changes the info of a presence. It is a change of its own kind, neither
-// a departure nor an arrival. The same info again changes nothing, unless there
-// are keys: it is then sealed anew, which is a change.
+// Update changes the info of a presence. This is a change of its own kind, neither a
+// departure nor an arrival. An equal info changes nothing, unless there are keys: it is
+// then sealed anew, which is a change.
 func (t *Tracker) Update(ctx context.Context, room, channel string, info []byte) (Revision, error) {
 	if err := checkRoom(room); err != nil {
 		return 0, err
@@ -176,7 +177,7 @@ func (t *Tracker) Update(ctx context.Context, room, channel string, info []byte)
 	return revision, opError("update", room, channel, err)
 }
 
-// update is called with the entry locked.
+// update must be called with the entry locked.
 func (t *Tracker) update(ctx context.Context, e *entry, room string, info []byte) (Revision, error) {
 	h, ok := e.held(room)
 	if !ok {
@@ -189,7 +190,7 @@ func (t *Tracker) update(ctx context.Context, e *entry, room string, info []byte
 	}
 	results, err := w.do(ctx, op)
 	if err == nil && results[0].Status == luascripts.StatusAbsent && w.healing.Load() {
-		// Redis has lost it, and healing waits for the lock of the entry.
+		// Redis lost it, and healing waits for the lock of the entry.
 		if err = t.keep(ctx, e, []held{h}, false); err == nil {
 			results, err = w.do(ctx, op)
 		}
@@ -205,17 +206,17 @@ func (t *Tracker) update(ctx context.Context, e *entry, room string, info []byte
 	return revision, nil
 }
 
-// memberOf is who stands behind a presence of this node.
+// memberOf returns the Member of a presence of this node.
 func (t *Tracker) memberOf(e *entry, h held) Member {
 	record, err := luascripts.DecodeRecord(h.record)
 	if err != nil {
-		return Member{} // cannot be: it was encoded here
+		return Member{} // cannot happen: it was encoded here
 	}
 	p := t.presenceOf(h.room.name, e.channel, record)
 	return Member{User: p.User, Key: p.Key, Exclusive: record.Exclusive, Info: p.Info}
 }
 
-// lockOpen locks the entry of an open channel of this node, made if need be.
+// lockOpen locks the entry of an open channel of this node. It makes one if need be.
 func (t *Tracker) lockOpen(ctx context.Context, channel string) (*entry, error) {
 	if t.ledger.closed.Load() {
 		return nil, ErrClosed
