@@ -6,14 +6,14 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// Source tells the numbers of a node: a *presence.Tracker.
+// Source provides the numbers of a node. *presence.Tracker implements it.
 type Source interface {
 	Stats() presence.Stats
 }
 
-// NewCollector returns a Collector of a node's numbers, which it asks for at each
-// scrape. It is safe for concurrent use. Two nodes in one process are told apart
-// by a label, see prometheus.WrapRegistererWith.
+// NewCollector returns a Collector of a node's numbers, which it reads at each scrape.
+// It is safe for concurrent use. To tell apart two nodes in one process, give each a
+// label, see prometheus.WrapRegistererWith.
 func NewCollector(s Source) prometheus.Collector { return collector{s} }
 
 type collector struct{ source Source }

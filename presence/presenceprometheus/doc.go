@@ -1,12 +1,12 @@
-// Package presenceprometheus offers a node's numbers to Prometheus. Only programs
-// that import it compile the Prometheus client.
+// Package presenceprometheus exports a node's numbers to Prometheus. Only programs that
+// import it compile the Prometheus client.
 //
 //	prometheus.MustRegister(presenceprometheus.NewCollector(tracker))
 //	http.Handle("/metrics", promhttp.Handler())
 //
-// Names begin with rollcall_; docs/observability.md lists them, with what to alert on.
-// What a node did is counted on that node alone, so that sums over a fleet count
-// everything once:
+// Names begin with rollcall_; docs/observability.md lists them, with suggested alerts.
+// What a node did is counted on that node alone, so sums over a fleet count everything
+// once:
 //
 //	sum(rollcall_presences)
 //	sum by (reason) (rate(rollcall_leaves_total[5m]))

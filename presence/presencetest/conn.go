@@ -10,10 +10,10 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// Conn stands for one connection to a node. It is touched, as if its peer spoke,
-// until it is silenced or ends. When its channel is closed, by CloseWith, say, it
-// leaves all its rooms as Disconnected and without a grace, as under heartbeat.Serve
-// without options.
+// Conn stands for one connection to a node. It is touched, as if its peer spoke, until
+// it is silenced or ends. When its channel is closed, for example by CloseWith, it
+// leaves all its rooms as Disconnected, without a grace, as it does under
+// heartbeat.Serve with default options.
 type Conn struct {
 	*groups.Channel
 
@@ -65,11 +65,11 @@ func (c *Conn) Join(room string, m presence.Member) presence.Presence {
 	return p
 }
 
-// Silence has the peer say nothing any more, though the connection stays open.
+// Silence stops all messages of the peer, though the connection stays open.
 func (c *Conn) Silence() { c.silent.Store(true) }
 
-// Disconnect ends the connection, which leaves all its rooms: after a grace, if it
-// is not 0.
+// Disconnect ends the connection. It leaves all its rooms, after a grace unless that is
+// 0.
 func (c *Conn) Disconnect(grace time.Duration) {
 	c.node.fleet.t.Helper()
 	if err := c.leave(grace); err != nil {
@@ -85,8 +85,8 @@ func (c *Conn) leave(grace time.Duration) (err error) {
 	return err
 }
 
-// Messages returns what the connection was sent, and was not returned before, once
-// all that is under way has arrived.
+// Messages returns the messages sent to the connection that it has not returned before,
+// once all that is in flight has arrived.
 func (c *Conn) Messages() []groups.Message {
 	c.node.fleet.t.Helper()
 	c.node.fleet.Advance(0)

@@ -1,7 +1,7 @@
-// Package presencetest lets an application test what it does with presences,
-// without a server and without sleeps: a fleet of nodes on an embedded Redis,
-// inside testing/synctest, where a minute passes in milliseconds. Which of two
-// goroutines that are due at one moment runs first is open.
+// Package presencetest lets an application test its use of presences without a server
+// and without sleeps. It runs a fleet of nodes on an embedded Redis, inside
+// testing/synctest, where a minute passes in milliseconds. If two goroutines are due at
+// the same moment, either may run first.
 //
 //	func TestACrashIsNoticed(t *testing.T) {
 //		presencetest.Run(t, 3, nil, func(t *testing.T, fleet *presencetest.Fleet) {
@@ -12,13 +12,12 @@
 //		})
 //	}
 //
-// A [Socket] takes the place of a websocket, for code that runs connections.
+// A [Socket] replaces a websocket, for code that serves connections.
 //
-// A [StartFunc] has the nodes run the application's own code. Nodes crash, are
-// deployed, are cut off and frozen; Redis loses its data or stops answering.
-// Assertions wait in fake time, of which [Fleet.Advance] lets some pass.
+// With a [StartFunc], the nodes run the application's own code. Nodes can crash, be
+// deployed, cut off and frozen; Redis can lose its data or stop answering. Assertions
+// wait in fake time, and [Fleet.Advance] lets some pass.
 //
-// The rules of synctest hold: inside the test, use no network and start no
-// subtests, and end every goroutine before the test does. What a mutex that is
-// held waits for stops the clock.
+// The rules of synctest apply: inside the test, use no network, start no subtests, and
+// end every goroutine before the test ends. Waiting for a locked mutex stops the clock.
 package presencetest

@@ -11,28 +11,28 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// Patience is how much fake time AwaitUsers waits: longer than the default
-// options let anything take.
+// Patience is how much fake time AwaitUsers waits: longer than anything takes with the
+// default options.
 const Patience = 3 * time.Minute
 
-// Fleet is some nodes on one Redis. Its methods, and those of its nodes and
-// connections, fail the test where they cannot do what they promise, and are to
-// be called on the test's goroutine.
+// Fleet is a number of nodes on one Redis. Its methods, and those of its nodes and
+// connections, fail the test if they cannot do what they promise. Call them from the
+// test's goroutine.
 type Fleet struct {
 	t      *testing.T
 	server *redistest.Server
 	start  StartFunc
 	nodes  []*Node
 	reader *presence.Reader
-	ended  sync.WaitGroup // the work of nodes that have crashed
+	ended  sync.WaitGroup // the work of crashed nodes
 }
 
-// StartFunc has a node run: it calls n.Track, or makes the application's own
-// server with n.Client and sets n.Layer and n.Tracker.
+// StartFunc starts a node: it calls n.Track, or makes the application's own server with
+// n.Client and sets n.Layer and n.Tracker.
 type StartFunc func(n *Node) error
 
-// Run runs f inside a synctest bubble with a fleet of n nodes, which end with the
-// test. Where start is nil, each is a Tracker with default options, and prunes.
+// Run runs f inside a synctest bubble with a fleet of n nodes, which end with the test.
+// If start is nil, each node has a Tracker with default options, and prunes.
 func Run(t *testing.T, n int, start StartFunc, f func(t *testing.T, fleet *Fleet)) {
 	t.Helper()
 	if start == nil {
@@ -48,14 +48,14 @@ func Run(t *testing.T, n int, start StartFunc, f func(t *testing.T, fleet *Fleet
 	})
 }
 
-// Node returns the i-th node: after a restart, the new one.
+// Node returns the i-th node; after a restart, the new one.
 func (f *Fleet) Node(i int) *Node { return f.nodes[i] }
 
 // Nodes returns all nodes.
 func (f *Fleet) Nodes() []*Node { return slices.Clone(f.nodes) }
 
-// Reader reads Redis under the prefix of the first node, as a process that is no
-// node does. It has no keys.
+// Reader returns a Reader under the prefix of the first node, like that of a process
+// that is not a node. It has no keys.
 func (f *Fleet) Reader() *presence.Reader {
 	f.t.Helper()
 	if f.reader == nil {
@@ -72,21 +72,21 @@ func (f *Fleet) Reader() *presence.Reader {
 	return f.reader
 }
 
-// Advance lets fake time pass, and waits until all that was due is done.
+// Advance lets fake time pass, and waits until everything due is done.
 func (f *Fleet) Advance(d time.Duration) {
 	f.t.Helper()
 	redistest.Advance(f.t, d)
 }
 
-// Eventually waits until condition returns nil, and fails the test with its last
-// error once that much fake time has passed.
+// Eventually waits until condition returns nil. Once that much fake time has passed, it
+// fails the test with the last error.
 func (f *Fleet) Eventually(within time.Duration, condition func() error) {
 	f.t.Helper()
 	redistest.Eventually(f.t, within, condition)
 }
 
-// Throughout looks at condition every 100 ms while fake time passes, and fails the
-// test with the first error.
+// Throughout checks condition every 100 ms while fake time passes, and fails the test
+// with the first error.
 func (f *Fleet) Throughout(d time.Duration, condition func() error) {
 	f.t.Helper()
 	for began := time.Now(); time.Since(began) <= d; f.Advance(100 * time.Millisecond) {
@@ -96,7 +96,7 @@ func (f *Fleet) Throughout(d time.Duration, condition func() error) {
 	}
 }
 
-// AwaitUsers waits until exactly these users are in a room, as Redis has it.
+// AwaitUsers waits until Redis has exactly these users in a room.
 func (f *Fleet) AwaitUsers(room string, users ...string) {
 	f.t.Helper()
 	want := slices.Sorted(slices.Values(users))
@@ -110,13 +110,13 @@ func (f *Fleet) AwaitUsers(room string, users ...string) {
 	})
 }
 
-// Flush has Redis lose all of its data, as a restart without persistence does.
+// Flush makes Redis lose all of its data, as a restart without persistence does.
 func (f *Fleet) Flush() {
 	f.t.Helper()
 	f.server.Flush()
 }
 
-// FreezeRedis has Redis answer nobody, until ThawRedis: what was sent meanwhile is
+// FreezeRedis stops Redis from answering until ThawRedis. Commands sent meanwhile are
 // carried out then.
 func (f *Fleet) FreezeRedis() {
 	f.t.Helper()
@@ -135,7 +135,7 @@ func (f *Fleet) DropConnections() {
 	f.server.DropClients()
 }
 
-// end stops what still runs.
+// end stops what is still running.
 func (f *Fleet) end() {
 	f.server.Thaw()
 	for _, n := range f.nodes {

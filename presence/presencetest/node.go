@@ -15,7 +15,7 @@ import (
 
 // Node stands for one process of the fleet, until it crashes or is stopped.
 type Node struct {
-	Client  redis.UniversalClient // over a network of the node's own
+	Client  redis.UniversalClient // over the node's own network link
 	Layer   *groups.Layer
 	Tracker *presence.Tracker
 
@@ -56,18 +56,18 @@ func (n *Node) Track(layer *groups.Options, tracker *presence.Options) (err erro
 	if err != nil {
 		return err
 	}
-	n.Go(func(ctx context.Context) { _ = pruner.Run(ctx) }) // its only error is the context's
+	n.Go(func(ctx context.Context) { _ = pruner.Run(ctx) }) // the only error is the context's
 	return nil
 }
 
-// Context ends with the node.
+// Context returns a context that ends with the node.
 func (n *Node) Context() context.Context { return n.ctx }
 
-// Go runs a part of the node in the background. The context ends with the node,
-// which waits for it.
+// Go runs a part of the node in the background. Its context ends with the node, which
+// waits for f.
 func (n *Node) Go(f func(ctx context.Context)) { n.work.Go(func() { f(n.ctx) }) }
 
-// Crash ends the node as kill -9 does: nothing that it says arrives any more.
+// Crash ends the node as kill -9 does: nothing that it sends arrives any more.
 func (n *Node) Crash() {
 	if n.over {
 		return
@@ -78,20 +78,20 @@ func (n *Node) Crash() {
 	n.fleet.ended.Go(n.finish) // in the background: a crash takes no time
 }
 
-// Stop ends the node in good order: its presences are removed.
+// Stop shuts the node down in an orderly way: its presences are removed.
 func (n *Node) Stop() {
 	n.fleet.t.Helper()
 	n.shut(0)
 }
 
-// Deploy ends the node as a deploy does: its presences stay for a grace.
+// Deploy ends the node as a deployment does: its presences stay for a grace.
 func (n *Node) Deploy(grace time.Duration) {
 	n.fleet.t.Helper()
 	n.shut(grace)
 }
 
-// Restart crashes the node if it still runs, and starts a new one in its place,
-// which it returns.
+// Restart crashes the node if it is still running, starts a new one in its place, and
+// returns that.
 func (n *Node) Restart() *Node {
 	n.fleet.t.Helper()
 	n.Crash()
@@ -100,11 +100,11 @@ func (n *Node) Restart() *Node {
 	return started
 }
 
-// Freeze holds back all that the node sends and is sent, until Heal: then it
-// arrives, late. So the others see a process that is frozen.
+// Freeze holds back everything that the node sends and is sent until Heal, upon which
+// it arrives late. To the others the process looks frozen.
 func (n *Node) Freeze() { n.link.Freeze(redistest.Both) }
 
-// Partition loses all that the node sends and is sent, until Heal.
+// Partition drops everything that the node sends and is sent, until Heal.
 func (n *Node) Partition() { n.link.Swallow(redistest.Both) }
 
 // Heal ends Freeze and Partition.
@@ -131,12 +131,12 @@ func (n *Node) shut(grace time.Duration) {
 	n.finish()
 }
 
-// finish ends all that the node runs.
+// finish ends everything that the node runs.
 func (n *Node) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	if n.Tracker != nil {
-		_ = n.Tracker.Close(ctx) // nothing can be done for a node that has crashed
+		_ = n.Tracker.Close(ctx) // nothing can be done for a crashed node
 	}
 	if n.Layer != nil {
 		_ = n.Layer.Close(ctx)

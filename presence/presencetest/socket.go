@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	messageText   = 1    // the opcode, which Go's websocket libraries use as their type
+	messageText   = 1    // the opcode, which Go's websocket libraries use as the message type
 	statusNoClose = 1006 // RFC 6455: the connection ended without a close frame
 )
 
-// errSocketClosed is what a Socket fails with once it is closed.
+// errSocketClosed is the error of a closed Socket.
 var errSocketClosed = errors.New("presencetest: socket is closed")
 
-// Socket is a websocket in memory, with its peer: a heartbeat.Conn for whatever
-// types the application's websocket library has, such as
-// NewSocket[websocket.MessageType, websocket.StatusCode](). The peer answers pings
-// and takes all that is written. Its methods may be called concurrently.
+// Socket is a websocket in memory, together with its peer. It implements heartbeat.Conn
+// for the types of the application's websocket library, such as
+// NewSocket[websocket.MessageType, websocket.StatusCode](). The peer answers pings and
+// accepts everything written. Methods may be called concurrently.
 type Socket[M, S ~int] struct {
 	in     chan []byte
 	closed chan struct{}
@@ -29,7 +29,7 @@ type Socket[M, S ~int] struct {
 	silent   bool
 	over     bool
 	code     S
-	cause    error // what Read fails with
+	cause    error // the error of Read
 }
 
 // NewSocket returns an open Socket.
@@ -37,7 +37,7 @@ func NewSocket[M, S ~int]() *Socket[M, S] {
 	return &Socket[M, S]{in: make(chan []byte), closed: make(chan struct{})}
 }
 
-// Say has the peer send a text, and waits until it is read or the socket closed.
+// Say makes the peer send a text, and waits until it is read or the socket is closed.
 func (s *Socket[M, S]) Say(text string) {
 	select {
 	case s.in <- []byte(text):
@@ -45,7 +45,7 @@ func (s *Socket[M, S]) Say(text string) {
 	}
 }
 
-// Received returns what the peer was sent, and was not returned before.
+// Received returns what was sent to the peer and not returned before.
 func (s *Socket[M, S]) Received() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,15 +54,15 @@ func (s *Socket[M, S]) Received() [][]byte {
 	return received
 }
 
-// Silence has the peer answer no ping any more, though the socket stays open.
+// Silence stops the peer from answering pings, though the socket stays open.
 func (s *Socket[M, S]) Silence() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.silent = true
 }
 
-// Leave has the peer close the socket with a code: 1001 as a browser does when a
-// page is closed or loaded again, 1006 for a connection that breaks.
+// Leave makes the peer close the socket with a code: 1001 as a browser does when a page
+// is closed or reloaded, 1006 for a broken connection.
 func (s *Socket[M, S]) Leave(code S) {
 	cause := error(closeError[S]{Code: code})
 	if code == statusNoClose {
@@ -71,15 +71,15 @@ func (s *Socket[M, S]) Leave(code S) {
 	s.end(code, cause)
 }
 
-// CloseCode is the code that the socket was closed with, by either side; 0 while it
-// is open, and 1006 where there was no close frame.
+// CloseCode returns the code that either side closed the socket with: 0 while it is
+// open, and 1006 if there was no close frame.
 func (s *Socket[M, S]) CloseCode() S {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.code
 }
 
-// Read is the server's side, as are the methods below: they implement heartbeat.Conn.
+// Read and the methods below are the server's side. They implement heartbeat.Conn.
 func (s *Socket[M, S]) Read(ctx context.Context) (M, []byte, error) {
 	select {
 	case text := <-s.in:
@@ -149,7 +149,7 @@ func (s *Socket[M, S]) end(code S, cause error) {
 	close(s.closed)
 }
 
-// closeError has the fields by which heartbeat knows the peer's code.
+// closeError has the fields that heartbeat finds the peer's code by.
 type closeError[S ~int] struct {
 	Code   S
 	Reason string
