@@ -1,5 +1,5 @@
-// Package heartbeat is the glue between websocket connections and presences: it
-// keeps a presence alive while its connection is, and removes it afterwards.
+// Package heartbeat connects websocket connections to presences: it keeps a presence
+// alive as long as its connection, and removes it afterwards.
 //
 //   - [Serve] runs a connection from accept to leave, over nhooyr.io/websocket,
 //     github.com/coder/websocket or anything else that is a [Conn].
@@ -8,18 +8,17 @@
 //
 // The parts of Serve, for other websocket libraries:
 //
-//   - [TouchPresence] decorates a handler of messages: it touches, and swallows
-//     heartbeats.
-//   - [RemovePresence] decorates a handler of disconnects: it leaves all rooms
-//     first, on a context that is still alive.
-//   - [KeepAlive] pings, and notices the pongs and a dead peer.
+//   - [TouchPresence] decorates a message handler: it touches, and swallows heartbeats.
+//   - [RemovePresence] decorates a disconnect handler: it first leaves all rooms, with
+//     a context that is still alive.
+//   - [KeepAlive] pings, and notices pongs and a dead peer.
 //   - [IsHeartbeat] recognises a heartbeat.
 //
-// A heartbeat is the text message "heartbeat", with its quotes, that a browser
-// sends now and then: ws.send(JSON.stringify("heartbeat")). Under Serve it need
-// not, as browsers answer pings by themselves.
+// A heartbeat is the text message "heartbeat", with its quotes, which a browser sends
+// regularly: ws.send(JSON.stringify("heartbeat")). Under Serve it need not, as browsers
+// answer pings by themselves.
 //
-// In a handler of HTTP requests:
+// In an HTTP handler:
 //
 //	ch, err := layer.NewChannel() // an error: answer 503, the node is closing
 //	...

@@ -10,8 +10,8 @@ import (
 	"github.com/rollcall-go/rollcall/groups"
 )
 
-// finish clears up after a session that has ended: it leaves, without waiting
-// for the peer, and calls Disconnect when nothing else runs.
+// finish cleans up after a session that has ended. It leaves without waiting for the
+// peer, and calls Disconnect once nothing else runs.
 func (s *session[M, S]) finish(cause error) error {
 	defer func() {
 		if err := s.ch.Close(); err != nil {
@@ -31,8 +31,8 @@ func (s *session[M, S]) finish(cause error) error {
 	}
 	s.tasks.Wait()
 
-	// The writer or the pinger may see first that the connection is gone; why,
-	// only the reader knows.
+	// The writer or the pinger may notice first that the connection is gone; only the
+	// reader knows why.
 	if errors.Is(cause, ErrConn) && s.readErr != nil {
 		cause = s.readErr
 	}
@@ -45,8 +45,8 @@ func (s *session[M, S]) finish(cause error) error {
 	return cause
 }
 
-// close closes the socket, which makes the reader, the writer and the pinger
-// return. The handshake takes as long as the library lets it.
+// close closes the socket, which makes the reader, the writer and the pinger return.
+// The handshake takes as long as the library allows.
 func (s *session[M, S]) close(cause error) {
 	var err error
 	switch {
@@ -59,12 +59,13 @@ func (s *session[M, S]) close(cause error) {
 	s.log().Debug("connection ended", zap.NamedError("cause", cause), zap.NamedError("close", err))
 }
 
-// idle is closed when no handler runs; as the session has ended, none starts.
+// idle returns a channel that is closed once no handler runs. The session has ended, so
+// none starts.
 func (s *session[M, S]) idle() <-chan struct{} {
 	idle := make(chan struct{})
 	s.tasks.Go(func() {
 		s.mu.Lock()
-		running := &s.running // past this lock, who begins sees that the session has ended
+		running := &s.running // a handler that begins after this lock sees that the session has ended
 		s.mu.Unlock()
 		running.Wait()
 		close(idle)
@@ -94,8 +95,8 @@ func (s *session[M, S]) leave(cause error) error {
 	return nil
 }
 
-// graceFor tells how long the presences stay. Whom the application sends away
-// does not stay.
+// graceFor returns how long the presences stay: not at all if the application ended the
+// connection.
 func (s *session[M, S]) graceFor(cause error) time.Duration {
 	for _, lost := range []error{errClosed, ErrConn, ErrDeadPeer, groups.ErrClosed, groups.ErrChannelFull} {
 		if errors.Is(cause, lost) {

@@ -8,9 +8,8 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// Presence is what the glue needs of a *presence.Tracker, which all connections
-// share: it is used concurrently. Touch must not wait, as it is called for each
-// message.
+// Presence is what this package needs of a *presence.Tracker. All connections share it,
+// so it is used concurrently. Touch must not block, as it is called for each message.
 type Presence interface {
 	Touch(channel string)
 	LeaveAllAfter(
@@ -21,21 +20,20 @@ type Presence interface {
 const (
 	heartbeat = `"heartbeat"`
 
-	// messageText is the opcode of a text frame in RFC 6455, which Go's
-	// websocket libraries use as their message type.
+	// messageText is the opcode of a text frame in RFC 6455, which Go's websocket
+	// libraries use as the message type.
 	messageText = 1
 )
 
 // IsHeartbeat reports whether a text message is a heartbeat: the JSON string
-// "heartbeat", with its quotes, byte for byte. Blanks or a newline around it
-// make it another message.
+// "heartbeat", with its quotes, byte for byte. With blanks or a newline around it, it
+// is another message.
 func IsHeartbeat(text []byte) bool { return string(text) == heartbeat }
 
-// TouchPresence decorates a handler of messages: every message, text or binary,
-// touches the channel, then next is called, except for a heartbeat, which it
-// never sees. A nil next only touches.
+// TouchPresence decorates a message handler. Every message, text or binary, touches the
+// channel and is then passed to next, except for heartbeats. A nil next only touches.
 //
-// What it returns may be called concurrently if next may, and allocates nothing.
+// The returned function may be called concurrently if next may, and allocates nothing.
 func TouchPresence[M ~int](
 	p Presence, channel string, next func(ctx context.Context, typ M, data []byte) error,
 ) func(ctx context.Context, typ M, data []byte) error {
@@ -48,10 +46,10 @@ func TouchPresence[M ~int](
 	}
 }
 
-// RemovePresence decorates a handler of disconnects: the channel leaves all its
-// rooms, then next is called, whatever became of the leave, a panic too. Both
-// outlive ctx, which is dead by then as a rule, and have [DefaultLeaveTimeout]
-// each. What it returns reports an error of the leave. A nil next is legal.
+// RemovePresence decorates a disconnect handler. The channel leaves all its rooms, then
+// next is called, even if the leave failed or panicked. Both outlive ctx, which has
+// usually ended by then, and have [DefaultLeaveTimeout] each. The returned function
+// reports an error of the leave. next may be nil.
 func RemovePresence(
 	p Presence, channel string, next func(ctx context.Context, cause error),
 ) func(ctx context.Context, cause error) error {
@@ -78,7 +76,7 @@ func leaveAll(ctx context.Context, p Presence, channel string, cause error, grac
 	return err
 }
 
-// outlive returns a context with the values of ctx and a life of its own.
+// outlive returns a context with the values of ctx but its own lifetime.
 func outlive(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), timeout)
 }

@@ -8,26 +8,24 @@ import (
 	"time"
 )
 
-// Pinger sends a ping and waits for its pong. It is called by one goroutine,
-// while another reads the connection, for it is the reader that sees the pong.
+// Pinger sends a ping and waits for its pong. One goroutine calls it while another
+// reads the connection, because it is the reader that sees the pong.
 type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
-// KeepAlive pings the peer and calls onPong after each answer, which proves
-// that a peer is there though it only listens. The first ping comes at a random
-// time within the interval, so that peers that came together are not pinged
-// together.
+// KeepAlive pings the peer and calls onPong after each answer, which proves that a peer
+// is there even if it only listens. The first ping comes at a random time within the
+// interval, so that peers that connect together are not pinged together.
 //
-// It blocks until ctx ends and returns its cause, or until a ping fails: with
-// [ErrDeadPeer] if there was no pong within timeout, else with [ErrConn]. It
-// does not close the connection. A ping under way is not cut off when ctx ends,
-// because websocket libraries drop a connection when a context ends in the
-// middle of a write; so it returns within timeout, or once the connection is
-// closed.
+// It blocks until ctx ends, and returns its cause, or until a ping fails: with
+// [ErrDeadPeer] if there was no pong within timeout, otherwise with [ErrConn]. It does
+// not close the connection. The end of ctx does not interrupt a ping, because websocket
+// libraries drop a connection if a context ends in the middle of a write. KeepAlive
+// then returns within timeout, or once the connection is closed.
 //
-// Interval and timeout must be positive. Their sum, and the flush interval of
-// the tracker, must be well below max age, or the presence is pruned alive.
+// Interval and timeout must be positive. Their sum plus the tracker's flush interval
+// must be well below its max age, or live presences are pruned.
 func KeepAlive(ctx context.Context, p Pinger, interval, timeout time.Duration, onPong func()) error {
 	return keepAlive(ctx, interval, timeout, func(ctx context.Context) error {
 		err := ping(ctx, p)
@@ -69,8 +67,8 @@ func ping(ctx context.Context, p Pinger) error {
 	}
 }
 
-// timedOut looks at the error too, because libraries set shorter limits of
-// their own to the writing of a ping.
+// timedOut looks at the error too, because libraries have shorter limits of their own
+// for writing a ping.
 func timedOut(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)
 }

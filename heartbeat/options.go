@@ -8,7 +8,7 @@ import (
 	"github.com/rollcall-go/rollcall/groups"
 )
 
-// DefaultLeaveTimeout is how long a leave may take, unless Options say otherwise.
+// DefaultLeaveTimeout is the default of Options.LeaveTimeout.
 const DefaultLeaveTimeout = 5 * time.Second
 
 const (
@@ -19,51 +19,49 @@ const (
 	defaultReadLimit      = 32 << 10
 )
 
-// Options of Serve, which copies them: connections may share one. The zero value
-// of each field is its default. Serve refuses a negative one, unless it says here what
-// that means.
+// Options of Serve, which copies them, so connections may share one. The zero value of
+// each field is its default. Serve refuses negative values except where documented.
 type Options struct {
 	// PingInterval is the time between a pong and the next ping. Together with
-	// PingTimeout it must be well below the tracker's max age, or who only
-	// listens is pruned alive. Defaults to 20 s, or to a third of a Tracker's
-	// max age where that is less; negative means no pings, and then a dead peer
-	// is not noticed either.
+	// PingTimeout it must be well below the tracker's max age, or peers that only
+	// listen are pruned. Defaults to 20 s, or to a third of a Tracker's max age if that
+	// is less. Negative means no pings, and then a dead peer is not noticed either.
 	PingInterval time.Duration
 
-	// PingTimeout is how long the peer has for its pong before it counts as
-	// dead. Defaults to 10 s.
+	// PingTimeout is how long the peer has to answer a ping before it counts as dead.
+	// Defaults to 10 s.
 	PingTimeout time.Duration
 
-	// WriteTimeout is how long one message may take to be written before the
-	// peer counts as dead. Defaults to 10 s.
+	// WriteTimeout is how long writing one message may take before the peer counts as
+	// dead. Defaults to 10 s.
 	WriteTimeout time.Duration
 
-	// HandlerTimeout is how long each call of Connect, Receive and Deliver may
-	// take: their context ends then. It bounds what they write to a stalled
-	// peer with that context, too. Defaults to 30 s; negative means no limit.
+	// HandlerTimeout is how long each call of Connect, Receive and Deliver may take.
+	// Their context ends then, which also bounds what they write with it to a stalled
+	// peer. Defaults to 30 s; negative means no limit.
 	HandlerTimeout time.Duration
 
-	// LeaveTimeout is how long the leave may take, and also how long it waits
-	// for a handler that still runs. Disconnect has as long again. Defaults to
+	// LeaveTimeout is how long the leave may take, and also how long it waits for a
+	// handler that is still running. Disconnect has as long again. Defaults to
 	// DefaultLeaveTimeout, 5 s.
 	LeaveTimeout time.Duration
 
-	// Grace is how long the presences stay after the connection has ended without
-	// being closed by the application, see presence.Tracker.LeaveAllAfter: a page
-	// that is loaded again within it shows nobody leaving. Defaults to none.
+	// Grace is how long the presences stay after a connection ended that the
+	// application did not close, see presence.Tracker.LeaveAllAfter: a page that is
+	// reloaded within it shows nobody leaving. Defaults to none.
 	Grace time.Duration
 
-	// ReadLimit is the longest message that is read, in bytes; a longer one
-	// closes the socket with 1009. Defaults to 32 KiB; negative means no limit.
+	// ReadLimit is the maximum size of a received message in bytes. A longer one closes
+	// the socket with 1009. Defaults to 32 KiB; negative means no limit.
 	ReadLimit int64
 
-	// Logger gets lines about connections that end badly. That of the layer,
+	// Logger receives lines about connections that end badly. The layer's logger,
 	// Layer.Logger, keeps a storm of them short. Defaults to none.
 	Logger *zap.Logger
 }
 
-// withDefaults returns usable Options beside the error, too: the connection is still
-// to be closed, and its channel to leave.
+// withDefaults returns usable Options even with an error: the connection must still be
+// closed, and its channel leave.
 func (o *Options) withDefaults(p Presence) (Options, error) {
 	var c Options
 	if o != nil {

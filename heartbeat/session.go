@@ -19,8 +19,8 @@ var (
 	errExited = fmt.Errorf("%w: exited its goroutine", ErrHandler)
 )
 
-// session is one run of Serve: a reader, a writer and a pinger, any of which
-// can end it, and the caller, who then clears up.
+// session is one run of Serve: a reader, a writer and a pinger, any of which can end
+// it, and the caller, which then cleans up.
 type session[M, S ~int] struct {
 	conn     Conn[M, S]
 	presence Presence
@@ -28,17 +28,17 @@ type session[M, S ~int] struct {
 	handler  Handler[M]
 	opts     Options
 
-	ctx   context.Context // ends with the session, and its cause says why
+	ctx   context.Context // ends with the session; its cause says why
 	end   context.CancelCauseFunc
 	tasks sync.WaitGroup
 
 	mu      sync.Mutex     // held while a handler begins
 	running sync.WaitGroup // handlers
 	turns   atomic.Uint64  // odd while nobody reads
-	readErr error          // the reader's, for when all tasks are done
+	readErr error          // of the reader, to be read when all tasks are done
 }
 
-// start runs a part of the session, whose return ends it.
+// start runs a part of the session. Its return ends the session.
 func (s *session[M, S]) start(part func() error) {
 	s.tasks.Go(func() {
 		err := errExited
@@ -62,8 +62,8 @@ func (s *session[M, S]) read() error {
 	}
 
 	receive := TouchPresence(s.presence, s.ch.Name(), s.receive)
-	// A read whose context ends drops the connection without a close frame, so
-	// only closing it ends the read.
+	// A read whose context ends drops the connection without a close frame, so only
+	// closing the connection ends the read.
 	ctx := context.WithoutCancel(s.ctx)
 	for {
 		typ, data, err := s.conn.Read(ctx)
@@ -92,8 +92,8 @@ func (s *session[M, S]) connect() error {
 	return s.call("connect", s.handler.Connect)
 }
 
-// run does not end the session by its return, nor by an error once the channel is
-// closed: what that still holds is to be delivered.
+// run does not end the session when it returns nil, nor with an error once the channel
+// is closed, whose remaining messages are to be delivered.
 func (s *session[M, S]) run() {
 	err := errExited
 	defer func() {
@@ -139,8 +139,8 @@ func (s *session[M, S]) write() error {
 	return nil
 }
 
-// send ends the session itself when time is up: with the deadline in a context
-// the library would drop the connection first, and the reader could not tell why.
+// send ends the session itself when time is up. With a deadline in its context the
+// library would drop the connection first, and the reader could not tell why.
 func (s *session[M, S]) send(typ M, data []byte) error {
 	timer := time.AfterFunc(s.opts.WriteTimeout, func() {
 		s.end(fmt.Errorf("%w: message not taken within %s", ErrDeadPeer, s.opts.WriteTimeout))
@@ -160,7 +160,7 @@ func (s *session[M, S]) ping() error {
 			s.presence.Touch(s.ch.Name())
 			return nil
 		}
-		// A pong waits to be read while a handler runs: only a silence that was
+		// A pong waits to be read while a handler runs. Only a silence that was
 		// listened to from end to end is the peer's.
 		if after := s.turns.Load(); errors.Is(err, ErrDeadPeer) && (after != before || after%2 == 1) {
 			return nil
@@ -169,7 +169,7 @@ func (s *session[M, S]) ping() error {
 	})
 }
 
-// call runs a handler within its time, unless the session has ended.
+// call runs a handler within the time limit, unless the session has ended.
 func (s *session[M, S]) call(name string, handler func(context.Context) error) error {
 	return s.callFor(s.opts.HandlerTimeout, name, handler)
 }
@@ -189,7 +189,7 @@ func (s *session[M, S]) callFor(limit time.Duration, name string, handler func(c
 	if err == nil {
 		return nil
 	}
-	if s.ch.Err() != nil { // before the handler failed, and as a rule that is why
+	if s.ch.Err() != nil { // before the handler failed, and usually the reason why it did
 		s.log().Debug("handler failed once its channel was closed", zap.String("handler", name), zap.Error(err))
 		return s.channelEnded()
 	}
@@ -208,7 +208,7 @@ func (s *session[M, S]) begin() bool {
 	return true
 }
 
-// guard makes an error of a panic: what follows a handler must happen.
+// guard turns a panic into an error, so that what follows a handler still happens.
 func (s *session[M, S]) guard(name string, f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -221,8 +221,8 @@ func (s *session[M, S]) guard(name string, f func() error) (err error) {
 	return f()
 }
 
-// drain lets the writer deliver what a closed channel still holds, after which
-// it ends the session, in the time that one message has.
+// drain lets the writer deliver what a closed channel still holds, after which it ends
+// the session. It has as long as one message may take.
 func (s *session[M, S]) drain() {
 	if !within(s.opts.WriteTimeout, s.ctx.Done()) {
 		s.end(s.channelEnded())

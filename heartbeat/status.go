@@ -20,18 +20,19 @@ const (
 	maxReason = 123
 )
 
-// statusFor is what the peer is told about the end of the connection. What went
-// wrong inside a handler is not for the peer to know.
+// statusFor returns what to tell the peer about the end of the connection. Details of a
+// handler's failure are not for the peer.
 func statusFor(cause error) (code int, reason string) {
 	var asked CloseError
 	var invalid *groups.InvalidError
 	switch {
 	case errors.Is(cause, ErrConn):
-		// Mostly in vain: the library has closed the connection, with a better code.
+		// Mostly in vain: the library has already closed the connection, with a better
+		// code.
 		return statusProtocol, ""
 	case errors.As(cause, &asked):
 		return asked.Code, cut(asked.Reason)
-	case errors.Is(cause, groups.ErrClosed): // a handler's too: another node will do
+	case errors.Is(cause, groups.ErrClosed): // also from a handler: another node will do
 		return statusGoingAway, "going away"
 	case errors.Is(cause, ErrHandler), errors.As(cause, &invalid):
 		return statusInternal, "internal error"
@@ -50,10 +51,10 @@ func cut(reason string) string {
 	return strings.ToValidUTF8(reason[:maxReason], "")
 }
 
-// closedNormally reports whether err says that the peer closed the connection
-// and was content. The CloseError of websocket libraries is a struct of a code
-// and a reason whose type cannot be named here without importing them; having
-// the same fields it converts to one that can.
+// closedNormally reports whether err says that the peer closed the connection normally.
+// The CloseError of a websocket library is a struct of a code and a reason. Its type
+// cannot be named here without importing the library, but having the same fields, it
+// converts to one that can.
 func closedNormally[S ~int](err error) bool {
 	type closeError = struct {
 		Code   S
