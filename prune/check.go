@@ -12,9 +12,9 @@ import (
 
 // CheckerOptions of a Checker. The zero value of each field is its default.
 type CheckerOptions struct {
-	// Overdue is for how long after its lease has lapsed a node may still be
-	// there, or a presence after its grace has ended: the sweeps of a fleet take
-	// them within that. Defaults to 15 s, three sweeps.
+	// Overdue is how long a node may still be there after its lease has expired, or a
+	// presence after its grace has ended: the sweeps of a fleet remove them within
+	// that. Defaults to 15 s, three sweeps.
 	Overdue time.Duration
 }
 
@@ -23,14 +23,13 @@ const defaultOverdue = 15 * time.Second
 // maxPasses is how often Repair walks: what it mends may have hidden something.
 const maxPasses = 4
 
-// Checker looks for what must not be in Redis. It is safe for concurrent use, and
-// beside any number of nodes that write meanwhile.
+// Checker looks for what must not be in Redis. It is safe for concurrent use, and while
+// any number of nodes write.
 //
-// It walks the keyspace in small steps. What it judges together it has read in
-// one step (MULTI), so that it never takes a write under way for damage. A room of
-// more than about a thousand presences is read in pages, and made exact by its
-// events. Where a room changes faster than that, its users and its anonymous are
-// not compared.
+// It walks the keyspace in small steps. It reads in one step (MULTI) what it judges
+// together, so it never takes a write in progress for damage. A room of more than about
+// a thousand presences is read in pages, and made exact by its events. If a room
+// changes too fast for that, its users and anonymous channels are not compared.
 type Checker struct {
 	target Target
 	store  *luascripts.Store
@@ -58,10 +57,10 @@ func NewChecker(target Target, opts *CheckerOptions) (*Checker, error) {
 	return c, nil
 }
 
-// Check iterates over what is wrong, each once, in no order, and changes nothing.
-// Where shards are away the last to come is a *presence.PartialError, after what is
-// wrong in the others; another error ends it. Its memory grows with what is wrong, not
-// with what there is, but for the largest room.
+// Check iterates over the problems, each once, in no particular order, and changes
+// nothing. If shards are away, a *presence.PartialError comes last, after the problems
+// of the other shards; any other error ends the iteration. Its memory grows with the
+// problems and the largest room, not with the rest of the data.
 func (c *Checker) Check(ctx context.Context) iter.Seq2[Problem, error] {
 	return func(yield func(Problem, error) bool) {
 		w := c.newWalk(ctx, yield)
@@ -71,16 +70,16 @@ func (c *Checker) Check(ctx context.Context) iter.Seq2[Problem, error] {
 	}
 }
 
-// Repair iterates over what is wrong as Check does, and puts each right before it
-// comes, as Problem.Mended tells; it walks again for what that has brought to
-// light. Each repair looks again, and is one step.
+// Repair iterates over the problems as Check does, and mends each before yielding it,
+// as Problem.Mended tells. It then walks again for what that has brought to light. Each
+// repair checks again, and is one step.
 //
-// It removes nobody of a node that may live: what is not indexed is indexed, a
-// node that is not listed is, with a new lease, and the sweeps do the rest. It
-// removes what a node held whose lease has lapsed long ago, with
-// presence.NodeLost, and whose grace has ended long ago, as a sweep does. Where the counts of a room change, that is an event with a
-// new revision; the change handler of a Tracker hears of it, and views follow. It
-// leaves unknown keys alone.
+// It removes no channel of a node that may live: it indexes what is not indexed, lists
+// an unlisted node with a new lease, and leaves the rest to the sweeps. It removes, as
+// a sweep does, what a node held whose lease expired long ago, with presence.NodeLost,
+// and presences whose grace ended long ago. If the counts of a room change, that is an
+// event with a new revision: the change handler of a Tracker is called, and views
+// follow. It leaves unknown keys alone.
 func (c *Checker) Repair(ctx context.Context) iter.Seq2[Problem, error] {
 	return func(yield func(Problem, error) bool) {
 		left := make(map[identity]struct{})
@@ -111,7 +110,7 @@ func (c *Checker) Repair(ctx context.Context) iter.Seq2[Problem, error] {
 	}
 }
 
-// errStop tells that the caller wants no more problems.
+// errStop means that the caller wants no more problems.
 var errStop = errors.New("stop")
 
 // walk is one pass over the keyspace.
@@ -122,7 +121,7 @@ type walk struct {
 	mend   bool
 	told   map[identity]struct{}
 	parse  func(string) (luascripts.Key, bool)
-	spoilt map[int]bool // shards of which a key that all else hangs on is of the wrong type
+	spoilt map[int]bool // shards in which a key that all else depends on is of the wrong type
 }
 
 func (c *Checker) newWalk(ctx context.Context, yield func(Problem, error) bool) *walk {
@@ -152,7 +151,7 @@ func (w *walk) run() error {
 	if errors.Is(err, errStop) || len(away) == 0 {
 		return err
 	}
-	return away.Err() // which is why, where not all keys could be walked
+	return away.Err() // the reason, if not all keys could be walked
 }
 
 func (w *walk) shard(shard int) error {
@@ -167,7 +166,7 @@ func (w *walk) shard(shard int) error {
 	return nil
 }
 
-// found tells of a problem, and puts it right where that is wanted.
+// found reports a problem, and mends it if that is wanted.
 func (w *walk) found(p Problem) error {
 	if _, told := w.told[p.identity()]; told {
 		return nil

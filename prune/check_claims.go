@@ -6,7 +6,7 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// claims looks for claims of exclusive channels without such a record.
+// claims looks for claims without a record of that exclusive channel.
 func (w *walk) claims(shard int) error {
 	key := w.store.Exclusive(shard)
 	channels := make(map[string]string)
@@ -40,7 +40,7 @@ func (w *walk) claims(shard int) error {
 	})
 }
 
-// unclaimed looks for exclusive channels that have no claim.
+// unclaimed looks for exclusive channels without a claim.
 func (w *walk) unclaimed(shard int, claims []luascripts.Claim) error {
 	for some := range slices.Chunk(claims, step) {
 		unclaimed, err := w.store.Unclaimed(w.ctx, shard, some)

@@ -31,10 +31,10 @@ func (w *walk) keys() error {
 	return failed
 }
 
-// part is what a page of keys has of one shard, by the kind of key.
+// part is a page's keys of one shard, by kind.
 type part struct{ rooms, users, seen, nodes []string }
 
-// page looks at some keys.
+// page checks some keys.
 func (w *walk) page(names []string) error {
 	types, err := w.typesOf(names)
 	if err != nil {
@@ -45,7 +45,7 @@ func (w *walk) page(names []string) error {
 		key, ok := w.parse(name)
 		switch {
 		case types[i] == "none":
-			continue // it was deleted since
+			continue // deleted since
 		case !ok:
 			err = w.found(Problem{Kind: UnknownKey, Key: name, What: "a " + types[i]})
 		case types[i] != key.Type:
@@ -128,7 +128,7 @@ func (w *walk) lastSeen(shard int, rooms []string) error {
 	return nil
 }
 
-// unlisted looks for nodes that nobody would sweep.
+// unlisted looks for nodes that no sweep would reach.
 func (w *walk) unlisted(shard int, nodes []string) error {
 	slices.Sort(nodes)
 	var places []luascripts.Place
@@ -143,7 +143,7 @@ func (w *walk) unlisted(shard int, nodes []string) error {
 	})
 }
 
-// audit looks at rooms, and at each of their records.
+// audit checks rooms, and each of their records.
 func (w *walk) audit(shard int, rooms []string) error {
 	audits, err := w.store.AuditRooms(w.ctx, shard, rooms)
 	if err != nil {
@@ -176,7 +176,7 @@ func (w *walk) audit(shard int, rooms []string) error {
 	return w.unclaimed(shard, claims)
 }
 
-// problemsOf returns what is wrong with a room as a whole.
+// problemsOf returns the problems of a room as a whole.
 func problemsOf(a luascripts.Audit) []Problem {
 	if !a.Exists {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// nodes looks at what the nodes of a shard hold, and then at their leases.
+// nodes checks what the nodes of a shard hold, and then their leases.
 func (w *walk) nodes(shard int) error {
 	return w.scan(func(cursor uint64) ([]string, uint64, error) {
 		return w.scanSorted(w.store.Nodes(shard), cursor)
@@ -34,7 +34,7 @@ func (w *walk) nodes(shard int) error {
 	})
 }
 
-// index looks whether what a node's index says is so.
+// index checks the entries of a node's index.
 func (w *walk) index(shard int, node string) error {
 	key := w.store.Index(shard, node)
 	for cursor := uint64(0); ; {
@@ -80,14 +80,14 @@ func (w *walk) judgeIndex(shard int, st luascripts.Standing) error {
 	return nil
 }
 
-// channel is a problem of a channel, whatever the room.
+// channel returns a problem of a channel, whatever the room.
 func channel(kind Kind, shard int, st luascripts.Standing, what string) Problem {
 	p := place(kind, shard, st, what)
 	p.Room = ""
 	return p
 }
 
-// presences looks for channels that are seen, and are in no room.
+// presences looks for channels that are seen but in no room.
 func (w *walk) presences(shard int, node string) error {
 	err := w.scan(func(cursor uint64) ([]string, uint64, error) {
 		return w.scanSorted(w.store.Presences(shard, node), cursor)

@@ -10,8 +10,8 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// types looks at the keys of which a shard has one. On what is of the wrong type
-// nothing else can be judged.
+// types checks the keys that a shard has one of. Nothing else can be judged in a shard
+// where one is of the wrong type.
 func (w *walk) types(shard int) error {
 	s := w.store
 	names := []string{s.Rooms(shard), s.Empty(shard), s.Grace(shard), s.Exclusive(shard), s.Nodes(shard), s.Sweep(shard)}
@@ -55,7 +55,7 @@ func (w *walk) typesOf(keys []string) ([]string, error) {
 	return types, nil
 }
 
-// meta looks at what every node relies on, where there is anything.
+// meta checks what every node relies on, if there is any data.
 func (w *walk) meta(shard int) error {
 	s, fields := w.store, []string{"schema", "shards", "epoch"}
 	pipe := s.Client().TxPipeline()
@@ -86,7 +86,7 @@ func (w *walk) rooms(shard int) error {
 	}, func(names []string) error { return w.unfounded(shard, names) })
 }
 
-// empties does so in the registry of rooms without presences.
+// empties is rooms for the registry of rooms without presences.
 func (w *walk) empties(shard int) error {
 	return w.scan(func(cursor uint64) ([]string, uint64, error) {
 		return w.scanSorted(w.store.Empty(shard), cursor)
@@ -111,7 +111,7 @@ func (w *walk) unfounded(shard int, names []string) error {
 	return nil
 }
 
-// graces looks for deadlines of nobody, and for those that have passed long ago.
+// graces looks for deadlines without a presence, and for those that passed long ago.
 func (w *walk) graces(shard int) error {
 	since, err := w.store.OverdueSince(w.ctx, shard, w.opts.Overdue)
 	if err != nil {
@@ -147,16 +147,16 @@ func (w *walk) graces(shard int) error {
 	})
 }
 
-// place is a problem of a channel in a room.
+// place returns a problem of a channel in a room.
 func place(kind Kind, shard int, st luascripts.Standing, what string) Problem {
 	return Problem{Kind: kind, Shard: shard, Room: st.Room, Node: st.Node, Channel: st.Channel(), What: what}
 }
 
-// step is how much of a key is read at a time.
+// step is how much of a key is read at once.
 const step = luascripts.MaxSweep
 
-// scan calls each with the pages of a SCAN, in parts of at most a step: of a small
-// key Redis returns all at once.
+// scan calls each with the pages of a SCAN, in chunks of at most step, because Redis
+// returns a small key all at once.
 func (w *walk) scan(page func(cursor uint64) ([]string, uint64, error), each func([]string) error) error {
 	for cursor := uint64(0); ; {
 		items, next, err := page(cursor)
@@ -184,7 +184,7 @@ func (w *walk) scanSorted(key string, cursor uint64) ([]string, uint64, error) {
 	return members, next, err
 }
 
-// look judges places as they are, a step at a time.
+// look judges the current state of places, a step at a time.
 func (w *walk) look(shard int, places []luascripts.Place, judge func(luascripts.Standing) error) error {
 	for some := range slices.Chunk(places, step) {
 		standings, err := w.store.Look(w.ctx, shard, some)

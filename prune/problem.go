@@ -5,66 +5,66 @@ import (
 	"strings"
 )
 
-// Kind is what a Problem is, in words.
+// Kind names the kind of a Problem.
 type Kind string
 
 // The kinds of problems.
 const (
 	// Of a shard as a whole.
-	UnknownKey     Kind = "unknown key"     // under the prefix, and none of rollcall's
-	WrongType      Kind = "wrong type"      // a key of rollcall's that holds something else
-	MetaIncomplete Kind = "meta incomplete" // the schema, the number of shards or the epoch is not there
+	UnknownKey     Kind = "unknown key"     // under the prefix, but not one of rollcall's
+	WrongType      Kind = "wrong type"      // one of rollcall's keys, with a value of another type
+	MetaIncomplete Kind = "meta incomplete" // the schema, the number of shards or the epoch is missing
 
 	// Of a room.
 	HeaderUnreadable Kind = "header unreadable"
 	RecordUnreadable Kind = "record unreadable"
-	CountsDiffer     Kind = "counts differ"       // the header has other numbers than there are records
-	UsersDiffer      Kind = "users differ"        // the hash of users says otherwise than the records
-	RoomUnregistered Kind = "room unregistered"   // it is not in the registry of rooms
-	RoomMissing      Kind = "room missing"        // it is in the registry, and there is none
-	EmptyUnlisted    Kind = "empty room unlisted" // nobody is there, and no sweep will delete it
-	EmptyWrong       Kind = "not an empty room"   // it is listed as one
+	CountsDiffer     Kind = "counts differ"       // the counts in the header differ from the records
+	UsersDiffer      Kind = "users differ"        // the hash of users differs from the records
+	RoomUnregistered Kind = "room unregistered"   // not in the registry of rooms
+	RoomMissing      Kind = "room missing"        // in the registry, but there is no such room
+	EmptyUnlisted    Kind = "empty room unlisted" // without presences, and no sweep will delete it
+	EmptyWrong       Kind = "not an empty room"   // listed as empty, but is not
 	UsersStray       Kind = "users without room"
 	SeenForever      Kind = "last seen without end" // what it remembers of users who went does not expire
 
 	// Of a channel.
 	IndexUnreadable Kind = "index unreadable"
-	IndexStray      Kind = "index without record" // its node holds it still, or has lost it
-	NotIndexed      Kind = "record without index" // nobody would remove it
+	IndexStray      Kind = "index without record" // its node still holds it, or has lost it
+	NotIndexed      Kind = "record without index" // nothing would remove it
 	NotSeen         Kind = "never seen"           // no touch would reach it, and no sweep
 	SeenStray       Kind = "seen without index"
 	GraceUnreadable Kind = "grace unreadable"
-	GraceUnlisted   Kind = "grace without end" // its record is in grace, and has no deadline
+	GraceUnlisted   Kind = "grace without end" // its record is in grace, but has no deadline
 	GraceStray      Kind = "grace without record"
-	GraceOverdue    Kind = "grace overdue"    // it has ended long ago, and nobody has removed who was in it
-	GraceIndexed    Kind = "grace with index" // it has left its node, which has it still
+	GraceOverdue    Kind = "grace overdue"    // it ended long ago, and the presence was not removed
+	GraceIndexed    Kind = "grace with index" // it has left its node, which still has it
 	ClaimUnreadable Kind = "claim unreadable"
-	ClaimStray      Kind = "claim without record"    // of who is in a room as the only channel of an identity
-	Unclaimed       Kind = "exclusive without claim" // a newer one would not take its place
+	ClaimStray      Kind = "claim without record"    // its channel is not in the room as an exclusive one of the identity
+	Unclaimed       Kind = "exclusive without claim" // a newer channel would not take its place
 
 	// Of a node.
-	NodeUnlisted Kind = "node unlisted" // something of it is there, and no lease
-	NodeOverdue  Kind = "node overdue"  // its lease has lapsed long ago, and nobody has removed what it held
-	NodeUnknown  Kind = "node unknown"  // there is a record of it, and nothing else
+	NodeUnlisted Kind = "node unlisted" // it has data, but no lease
+	NodeOverdue  Kind = "node overdue"  // its lease expired long ago, and what it held was not removed
+	NodeUnknown  Kind = "node unknown"  // there is a record of it, but nothing else
 )
 
-// Problem is something in Redis that must not be: it says what no script has
-// written, or what a sweep should have removed.
+// Problem is something in Redis that must not be: no script wrote it, or a sweep should
+// have removed it.
 type Problem struct {
 	Kind    Kind
 	Shard   int
-	Room    string // where it is about one
+	Room    string // if it is about one
 	Node    string
-	Channel string // its whole name
+	Channel string // its full name
 	Key     string // of Redis
-	Member  string // of a key, where it is no channel; of a claim the user or key
-	What    string // is wrong, in words; names are quoted
-	// Mended tells that Repair has put it right. Why tells why not.
+	Member  string // of a key, if it is not a channel; of a claim, the user or key
+	What    string // what is wrong, in words; names are quoted
+	// Mended means that Repair has mended it. Otherwise Why may say why not.
 	Mended bool
 	Why    error
 }
 
-// String is the problem in a line. What names may hold is quoted.
+// String returns the problem in one line. Names that may hold anything are quoted.
 func (p Problem) String() string {
 	var b strings.Builder
 	b.WriteString(string(p.Kind))
@@ -79,7 +79,7 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// identity is what tells two problems apart.
+// identity tells problems apart.
 type identity struct {
 	kind                             Kind
 	shard                            int

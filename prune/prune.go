@@ -15,8 +15,8 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// Target is what a Pruner sweeps: a *presence.Tracker, whose change handler is
-// then called, or a *presence.Reader.
+// Target is what a Pruner sweeps: a *presence.Tracker, whose change handler is then
+// called, or a *presence.Reader.
 type Target interface {
 	Store() *luascripts.Store
 	Report([]luascripts.RoomEvent) []presence.Change
@@ -24,12 +24,12 @@ type Target interface {
 
 // Options of a Pruner. The zero value of each field is its default.
 type Options struct {
-	// Interval is the time between two sweeps of Run, less up to a fifth, so
-	// that the nodes of a fleet do not sweep together. Defaults to 5 s.
+	// Interval is the time between two sweeps of Run, less up to a fifth, so that the
+	// nodes of a fleet do not sweep together. Defaults to 5 s.
 	Interval time.Duration
 
-	// Logger gets a line when sweeps begin to fail, one each minute while they do, and
-	// one when they are well again; Layer.Logger is one. Defaults to none.
+	// Logger receives a line when sweeps begin to fail, one per minute while they fail,
+	// and one when they succeed again. Layer.Logger will do. Defaults to none.
 	Logger *zap.Logger
 }
 
@@ -38,7 +38,7 @@ type Pruner struct {
 	target Target
 	store  *luascripts.Store
 	opts   Options
-	known  func(shard int) error // why a shard need not be asked; nil: that is never known
+	known  func(shard int) error // why a shard need not be asked; nil if that is never known
 }
 
 const defaultInterval = 5 * time.Second
@@ -67,8 +67,8 @@ func New(target Target, opts *Options) (*Pruner, error) {
 	return p, nil
 }
 
-// Run sweeps presences and rooms until ctx ends, and returns its error. What a sweep
-// fails to do, the next one does.
+// Run sweeps presences and rooms until ctx ends, and returns the context's error. What
+// a sweep fails to do, the next one does.
 func (p *Pruner) Run(ctx context.Context) error {
 	log := outagelog.New[string](outagelog.Options{
 		Logger: p.opts.Logger, Field: "what", Away: "not pruned", Back: "pruned again",
@@ -100,18 +100,18 @@ func (p *Pruner) Run(ctx context.Context) error {
 	}
 }
 
-// Presences removes the presences that were last seen longer ago than the max
-// age of their node, strictly, with the reason presence.TimedOut; all of a node
-// whose lease has lapsed, with presence.NodeLost; and those whose grace has
-// ended, for the reason with which they had left. It returns one bulk change for
-// each room that changed, also beside an error; that has a *presence.PartialError where
-// some shards could not be swept. For a while after a time in which no node could reach
-// Redis it removes nobody.
+// Presences removes the presences that were last seen longer ago than the max age of
+// their node, strictly, with the reason presence.TimedOut; all presences of a node
+// whose lease has expired, with presence.NodeLost; and those whose grace has ended,
+// with the reason that they left with. It returns one bulk change for each room that
+// changed, even with an error, which has a *presence.PartialError if some shards could
+// not be swept. After a time in which no node could reach Redis, it removes nobody for
+// a while.
 func (p *Pruner) Presences(ctx context.Context) ([]presence.Change, error) {
 	return p.sweep(ctx, 0, presence.TimedOut)
 }
 
-// PresencesOlderThan is Presences with an age of the caller's, and the reason
+// PresencesOlderThan is Presences with the caller's age, and the reason
 // presence.Pruned. The age must be at least a millisecond.
 func (p *Pruner) PresencesOlderThan(ctx context.Context, age time.Duration) ([]presence.Change, error) {
 	if err := checkAge(age); err != nil {
@@ -120,8 +120,8 @@ func (p *Pruner) PresencesOlderThan(ctx context.Context, age time.Duration) ([]p
 	return p.sweep(ctx, age, presence.Pruned)
 }
 
-// aware is a Target that knows which shards do not answer: to ask them would hold
-// up the sweeps of the others.
+// aware is a Target that knows which shards do not answer: asking them would hold up
+// the sweeps of the others.
 type aware interface{ Away(shard int) error }
 
 // answering returns the shards that may answer, and why the others are away.
@@ -163,7 +163,7 @@ func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reas
 	if len(shards) == 0 {
 		return nil, failed("prune", away.Err())
 	}
-	// What does not answer fails below, for its own shard alone.
+	// A shard that does not answer fails below, alone.
 	if err := p.store.Check(ctx, shards...); errors.Is(err, presence.ErrMismatch) {
 		return nil, failed("prune", err)
 	}
@@ -178,8 +178,8 @@ func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reas
 	return p.target.Report(events), failed("prune", away.Err())
 }
 
-// Rooms deletes the rooms that have no presences, and returns their names, also
-// beside an error, as Presences. A room that someone enters at the same moment stays.
+// Rooms deletes the rooms without presences, and returns their names. Errors are like
+// those of Presences. A room that somebody enters at the same moment stays.
 func (p *Pruner) Rooms(ctx context.Context) ([]string, error) {
 	var deleted []string
 	shards, away := p.answering()

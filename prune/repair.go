@@ -14,8 +14,8 @@ var (
 	errStays   = errors.New("rollcall: something of it is left, or has come")
 )
 
-// repair puts a problem right. It returns an error only where Redis is away: what
-// it refuses is the problem's own.
+// repair mends a problem. It returns an error only if Redis is away; a refusal goes
+// into the problem.
 func (w *walk) repair(p *Problem) error {
 	err := w.right(p)
 	var answer redis.Error
@@ -70,7 +70,7 @@ func (w *walk) right(p *Problem) error {
 	return errNotOurs
 }
 
-// reap removes a node whose lease has lapsed, and what it held, as a sweep does.
+// reap removes a node whose lease has expired, and what it held, as a sweep does.
 func (w *walk) reap(p *Problem) error {
 	overdue := func() ([]luascripts.NodeRow, error) {
 		return w.store.Overdue(w.ctx, p.Shard, []string{p.Node}, w.opts.Overdue)
@@ -95,7 +95,7 @@ func (w *walk) reap(p *Problem) error {
 	return err
 }
 
-// elsewhere passes over a key of the wrong type: it is told of with its name.
+// elsewhere passes over a key of the wrong type, which is reported under its name.
 func (w *walk) elsewhere(err error) error {
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return nil

@@ -1,30 +1,30 @@
-// Command rollcall-prune removes stale presences once, and empty rooms where it
-// is told to, for a crontab:
+// Command rollcall-prune removes stale presences once, and on request empty rooms, for
+// a crontab:
 //
 //	*/5 * * * *  rollcall-prune -redis redis://10.0.0.5:6379 -rooms
 //
-// A fleet whose nodes run a prune.Pruner does not need it. The nodes hear of
-// what it removes: their channels leave the groups, and views change.
+// A fleet whose nodes run a prune.Pruner does not need it. The nodes hear of what it
+// removes: their channels leave the groups, and views change.
 //
-// It prints one line for each room that changed, with the names quoted, and a
-// summary. The exit status is 0 if all was done, 1 if it could not be, with the
-// reason and the address on standard error, and 2 if the flags are wrong. What
-// was done before a failure is printed, too.
+// It prints one line for each room that changed, with the names quoted, and a summary,
+// including what was done before a failure. The exit status is 0 if all was done, 1 if
+// it could not be, with the reason and the address on standard error, and 2 if the
+// flags are wrong.
 //
 // # Flags
 //
 //	-redis    redis://, rediss:// (TLS) or unix:// URL, as in
-//	          redis://user:password@host:port, or host:port alone. Of a cluster one
-//	          address will do; more go after commas, so that one may be down:
+//	          redis://user:password@host:port, or host:port alone. For a cluster, one
+//	          address will do; more follow after commas, so that one may be down:
 //	          redis://user:password@host:port,host:port,host:port. Defaults to the
 //	          environment's REDIS_URL, which keeps a password out of the list of
 //	          processes, and then to redis://127.0.0.1:6379.
-//	-prefix   that of the fleet's keys. Defaults to "presence".
+//	-prefix   prefix of the fleet's keys. Defaults to "presence".
 //	-age      remove presences not seen for longer. Defaults to 0: for longer than
 //	          the max age of their own node.
-//	-rooms    delete the rooms without presences, too
+//	-rooms    also delete the rooms without presences
 //	-forget   then forget the number of shards, so that the fleet can start with
-//	          another one. It fails while a node is registered or a room is there.
+//	          another one. It fails while a node is registered or a room exists.
 //	-dry-run  print what would be done, and change nothing
 //	-timeout  give up after this time. Defaults to 1 m.
 package main
@@ -54,7 +54,7 @@ const (
 )
 
 func main() {
-	logging.Disable() // go-redis would tell each try; the error tells the last
+	logging.Disable() // go-redis would report each try; the error reports the last
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -68,14 +68,14 @@ type flags struct {
 	forget        bool
 }
 
-// run is main with all that a process has handed in. It returns the exit status.
+// run is main with everything that a process is given. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return done
 	case err != nil:
-		return badUsage // parse has said why
+		return badUsage // parse has printed the reason
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return done
 }
 
-// parse reads the flags, and says what is wrong with them on stderr.
+// parse reads the flags, and prints what is wrong with them to stderr.
 func parse(args []string, stderr io.Writer) (flags, error) {
 	var f flags
 	set := flag.NewFlagSet("rollcall-prune", flag.ContinueOnError)

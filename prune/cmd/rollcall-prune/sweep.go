@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-go/rollcall/prune"
 )
 
-// sweep prunes, or with -dry-run tells what that would do.
+// sweep prunes, or with -dry-run prints what that would do.
 func sweep(ctx context.Context, client redis.UniversalClient, f flags, out io.Writer) error {
 	reader, err := presence.NewReader(ctx, client, &presence.ReaderOptions{Prefix: f.prefix})
 	if err != nil {
@@ -56,7 +56,7 @@ func (r *report) prune(ctx context.Context, p *prune.Pruner, f flags) error {
 		sweep = func(ctx context.Context) ([]presence.Change, error) { return p.PresencesOlderThan(ctx, f.age) }
 	}
 	changes, failed := sweep(ctx)
-	for _, c := range changes { // beside an error, too
+	for _, c := range changes { // even with an error
 		r.changed(c.Room, len(c.Removed), c.UsersWent)
 	}
 	if !f.rooms {
@@ -75,7 +75,7 @@ func (r *report) look(ctx context.Context, p *prune.Pruner, f flags) error {
 	for _, s := range stale {
 		r.changed(s.Room, len(s.Channels), s.Users)
 		if s.Left == 0 {
-			empty = append(empty, s.Room) // the sweep of rooms would find it so
+			empty = append(empty, s.Room) // the sweep of rooms would find it empty
 		}
 	}
 	if !f.rooms {
@@ -90,8 +90,8 @@ func (r *report) look(ctx context.Context, p *prune.Pruner, f flags) error {
 	return cmp.Or(failed, err)
 }
 
-// changed prints a room. Names may hold anything, control characters of a
-// terminal among them, so they are quoted.
+// changed prints a room. Names may hold anything, including control characters of a
+// terminal, so they are quoted.
 func (r *report) changed(room string, removed int, users []string) {
 	r.rooms++
 	r.presences += removed
