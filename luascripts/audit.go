@@ -10,41 +10,41 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Audit is what a room's hash says of it, beside what is there, all of one
+// Audit is what a room's hash says of the room, beside what is there, all as of one
 // moment.
 type Audit struct {
 	Room       string
-	Exists     bool   // there is a hash of the room
-	Registered bool   // it is in the registry of rooms
-	Empty      bool   // it is in that of rooms without presences
-	Sound      bool   // its header can be read
-	Header     Header // what it says
-	Presences  int    // what there is
+	Exists     bool   // the room has a hash
+	Registered bool   // in the registry of rooms
+	Empty      bool   // in the registry of rooms without presences
+	Sound      bool   // the header can be read
+	Header     Header // what the header says
+	Presences  int    // what is there
 	Users      int
 	Anonymous  int
-	Channels   []string       // whose records can be read
-	Junk       []string       // fields that are no records
-	Miscounted map[string]int // how many channels each user has of whom the hash of users says otherwise
-	// Unsettled tells that the room changes faster than it can be read, which
-	// only a large one can: users and anonymous are then not known.
+	Channels   []string       // those whose records can be read
+	Junk       []string       // fields that are not records
+	Miscounted map[string]int // the true number of channels of each user whose entry in the hash of users is wrong
+	// Unsettled means that the room changes faster than it can be read, which only a
+	// large one can. Its users and anonymous channels are then unknown.
 	Unsettled bool
 }
 
-// CountsAgree tells whether the header has the right numbers. Where there is junk,
-// nobody knows whom that was counted for.
+// CountsAgree reports whether the header has the right numbers. With junk, nobody knows
+// which user it was counted for, so only presences are compared.
 func (a Audit) CountsAgree() bool {
 	h := a.Header
 	return h.Presences == a.Presences+len(a.Junk) &&
 		(a.Unsettled || len(a.Junk) > 0 || h.Users == a.Users && h.Anonymous == a.Anonymous)
 }
 
-// sound tells whether nothing is to be mended in the room itself.
+// sound reports whether nothing needs mending in the room itself.
 func (a Audit) sound() bool {
 	return !a.Exists || a.Sound && a.CountsAgree() && len(a.Junk)+len(a.Miscounted) == 0
 }
 
-// AuditRooms looks at some rooms of a shard. Those that are small are read in one
-// step each, large ones in pages.
+// AuditRooms audits some rooms of a shard. It reads each small room in one step, and
+// large ones in pages.
 func (s *Store) AuditRooms(ctx context.Context, shard int, rooms []string) ([]Audit, error) {
 	pipe := s.client.Pipeline()
 	sizes := make([][2]*redis.IntCmd, len(rooms))
@@ -118,7 +118,7 @@ func (s *Store) readSmall(ctx context.Context, shard int, rooms []string) ([]*ce
 	return censuses, nil
 }
 
-// miscounted returns the users of whom the hash of users says otherwise than the
+// miscounted returns the users whose entries in the hash of users differ from the
 // records.
 func (c *census) miscounted() map[string]int {
 	wrong := make(map[string]int)
@@ -135,10 +135,10 @@ func (c *census) miscounted() map[string]int {
 	return wrong
 }
 
-// due is what the hash of users is to say of one, "0" for nothing.
+// due returns what the hash of users should say of a user, "0" for nothing.
 func (c *census) due(user string) string {
 	if user == "" {
-		return "0" // the anonymous are not in it
+		return "0" // anonymous channels are not in it
 	}
 	return strconv.Itoa(c.users[user])
 }
@@ -153,12 +153,12 @@ func (c *census) audit(miscounted map[string]int) Audit {
 	a.Channels = slices.Collect(maps.Keys(c.members))
 	a.Junk = slices.Collect(maps.Keys(c.junk))
 	if len(a.Junk) > 0 {
-		a.Miscounted = nil // who knows whom it was counted for
+		a.Miscounted = nil // nobody knows which user the junk was counted for
 	}
 	return a
 }
 
-// auditLarge reads a room that is too large for one step.
+// auditLarge audits a room that is too large for one step.
 func (s *Store) auditLarge(ctx context.Context, shard int, room string) (Audit, error) {
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
@@ -181,8 +181,8 @@ func (s *Store) auditLarge(ctx context.Context, shard int, room string) (Audit, 
 	}
 }
 
-// confirm returns those of the users that seem miscounted who are, and asks the
-// registries, each at a moment at which the census is exact.
+// confirm returns those users that seem miscounted and are, and asks the registries,
+// each at a moment at which the census is exact.
 func (c *census) confirm(ctx context.Context, shard int) (map[string]int, error) {
 	suspects := slices.Collect(maps.Keys(c.miscounted()))
 	wrong := make(map[string]int)
@@ -202,7 +202,7 @@ func (c *census) confirm(ctx context.Context, shard int) (map[string]int, error)
 	return wrong, nil
 }
 
-// exactly reads how some users are counted while the room is as the census has it.
+// exactly reads the stored counts of some users while the room matches the census.
 func (c *census) exactly(ctx context.Context, shard int, users []string) ([]string, error) {
 	s := c.store
 	for range maxChase {
@@ -238,7 +238,7 @@ func (c *census) exactly(ctx context.Context, shard int, users []string) ([]stri
 // maxChase is how often a large room may be found to have changed again.
 const maxChase = 100
 
-// auditUnsettled compares what can be compared in one step whatever the size.
+// auditUnsettled compares what one step can compare, whatever the size.
 func (s *Store) auditUnsettled(ctx context.Context, shard int, a Audit) (Audit, error) {
 	pipe := s.client.TxPipeline()
 	header := pipe.HGet(ctx, s.Room(a.Room), "")

@@ -16,23 +16,23 @@ const (
 	awaitEvents = time.Second
 )
 
-// errGap tells that a room has changed, and that nothing told how.
+// errGap means that a room has changed and no event said how.
 var errGap = errors.New("rollcall: the room changes faster than it can be read")
 
-// census is who is in a room, as of its header. That of a large room is read in
-// pages, and made exact by the events that come meanwhile: it goes on following
-// the room until it is closed.
+// census is who is in a room, as of its header. A large room is read in pages, and made
+// exact by the events that come meanwhile; the census follows the room until it is
+// closed.
 type census struct {
 	store   *Store
 	room    string
-	sub     *redis.PubSub // nil: the room was read in one step
-	text    string        // the header as it was read, empty if there is none
+	sub     *redis.PubSub // nil if the room was read in one step
+	text    string        // the header as read, empty if there is none
 	head    Header
 	sound   bool // the header can be read
 	members map[string]string
 	users   map[string]int
-	junk    map[string]struct{} // fields that are no records
-	stored  map[string]string   // the hash of users: of a large room it is not of one moment
+	junk    map[string]struct{} // fields that are not records
+	stored  map[string]string   // the hash of users: for a large room, not as of one moment
 
 	registered, empty bool
 }
@@ -52,7 +52,7 @@ func (s *Store) subscribe(ctx context.Context, topic string) *redis.PubSub {
 
 func (c *census) close() {
 	if c.sub != nil {
-		_ = c.sub.Close() // nothing more is wanted of it
+		_ = c.sub.Close() // nothing more is wanted from it
 	}
 }
 
@@ -66,7 +66,7 @@ func (c *census) distinct() int {
 	return len(c.users)
 }
 
-// setHeader takes a header as it was read.
+// setHeader sets the header as read.
 func (c *census) setHeader(text string) {
 	var err error
 	c.text = text
@@ -74,7 +74,7 @@ func (c *census) setHeader(text string) {
 	c.sound = err == nil
 }
 
-// put notes the record of a channel.
+// put records a channel's record.
 func (c *census) put(channel, record string) {
 	r, err := DecodeRecord(record)
 	if _, ok := PlaceOf(c.room, channel); !ok || err != nil {
@@ -150,7 +150,7 @@ func (s *Store) scanHash(ctx context.Context, key string, each func(field, value
 	return it.Err()
 }
 
-// advance brings the census to what the room is now, by its events.
+// advance brings the census up to date with the room, by its events.
 func (c *census) advance(ctx context.Context) error {
 	text, err := c.store.headerText(ctx, c.room)
 	if err != nil || text == c.text {
@@ -178,7 +178,7 @@ func (c *census) advance(ctx context.Context) error {
 	return nil
 }
 
-// hear takes what was published on the topic of the room.
+// hear applies a message from the topic of the room.
 func (c *census) hear(frame string) error {
 	if !strings.HasPrefix(frame, EventPrefix) {
 		return nil // a message to the group

@@ -6,7 +6,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Claim is the place of an identity in a room that one exclusive channel has.
+// Claim is the place of an identity in a room, held by one exclusive channel.
 type Claim struct {
 	Room     string
 	Identity string
@@ -15,13 +15,13 @@ type Claim struct {
 
 func (c Claim) field() string { return sized(c.Room) + c.Identity }
 
-// ReadClaim reads a field of the hash of claims.
+// ReadClaim decodes a field of the hash of claims.
 func ReadClaim(field, channel string) (Claim, bool) {
 	room, identity, ok := cutName(field)
 	return Claim{Room: room, Identity: identity, Channel: channel}, ok && room != "" && identity != ""
 }
 
-// ClaimOf is the claim of a channel with a record in a room, if it is exclusive.
+// ClaimOf returns the claim of a channel with a record in a room, if it is exclusive.
 func ClaimOf(room, channel, record string) (Claim, bool) {
 	r, err := DecodeRecord(record)
 	if err != nil || !r.Exclusive {
@@ -30,7 +30,7 @@ func ClaimOf(room, channel, record string) (Claim, bool) {
 	return Claim{Room: room, Identity: r.Identity(), Channel: channel}, true
 }
 
-// Unclaimed returns those of some claims that their channels do not have, though
+// Unclaimed returns those of some claims that their channels do not hold, although
 // their records say so.
 func (s *Store) Unclaimed(ctx context.Context, shard int, claims []Claim) ([]Claim, error) {
 	return s.judgeClaims(ctx, shard, claims, func(founded bool, c Claim, holder string) bool {
@@ -38,15 +38,17 @@ func (s *Store) Unclaimed(ctx context.Context, shard int, claims []Claim) ([]Cla
 	})
 }
 
-// UnfoundedClaims returns those that their channels have, though no record says so.
+// UnfoundedClaims returns those of some claims that their channels hold, although no
+// record says so.
 func (s *Store) UnfoundedClaims(ctx context.Context, shard int, claims []Claim) ([]Claim, error) {
 	return s.judgeClaims(ctx, shard, claims, func(founded bool, c Claim, holder string) bool {
 		return !founded && holder == c.Channel
 	})
 }
 
-// judgeClaims returns the claims that are wrong, given whether the channel's record
-// says that it is exclusive and which channel has the claim, both of one moment.
+// judgeClaims returns the wrong ones of some claims. wrong is told whether the
+// channel's record says that it is exclusive, and which channel holds the claim, both
+// as of one moment.
 func (s *Store) judgeClaims(ctx context.Context, shard int, claims []Claim, wrong func(bool, Claim, string) bool) ([]Claim, error) {
 	if len(claims) == 0 {
 		return nil, nil
@@ -70,9 +72,9 @@ func (s *Store) judgeClaims(ctx context.Context, shard int, claims []Claim, wron
 	return found, nil
 }
 
-// Reclaim makes a claim right: it is given up, or taken by who should have it, and of
-// two channels whose records say so the older leaves. It returns what it has
-// published.
+// Reclaim mends a claim: it is given up, or taken by the channel that should hold it.
+// Of two channels whose records claim it, the older leaves. Reclaim returns the
+// published events.
 func (s *Store) Reclaim(ctx context.Context, shard int, c Claim) ([]RoomEvent, error) {
 	remember := s.remember.Load()
 	keys := []string{

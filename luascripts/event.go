@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// EventPrefix begins every event: the version of the frame, and its kind.
+// EventPrefix begins every event. It is the version of the frame and its kind.
 const EventPrefix = "\x01C"
 
 // Header is the state of a room at a revision.
@@ -22,7 +22,7 @@ type Header struct {
 // Event is what one batch did to one room.
 type Event struct {
 	Header
-	Previous int64 // the revision before
+	Previous int64 // the previous revision
 	Items    []Item
 	Came     []string // users whose first channel came
 	Went     []string // users whose last channel went
@@ -38,18 +38,18 @@ const (
 	Updated Kind = '~'
 )
 
-// Item is what an event did to one presence. Where a channel changes its user,
-// a removal comes before the addition.
+// Item is what an event did to one presence. If a channel changes its user, a removal
+// precedes the addition.
 type Item struct {
 	Kind    Kind
-	Reason  byte // why, where Kind is Removed
+	Reason  byte // why, if Kind is Removed
 	Channel string
-	Record  Record // without the info where Kind is Removed
+	Record  Record // without the info if Kind is Removed
 }
 
 var errEvent = errors.New("rollcall: malformed event")
 
-// DecodeEvent reads an event as the scripts publish it.
+// DecodeEvent decodes an event that a script published.
 func DecodeEvent(s string) (Event, error) {
 	e, rest, err := cutEvent(s)
 	for err == nil && rest != "" {
@@ -61,14 +61,14 @@ func DecodeEvent(s string) (Event, error) {
 	return e, nil
 }
 
-// DecodeEventHeader reads the header of an event alone.
+// DecodeEventHeader decodes only the header of an event.
 func DecodeEventHeader(s string) (Header, error) {
 	e, _, err := cutEvent(s)
 	return e.Header, err
 }
 
-// DecodeDepartures reads an event as far as who left, and why: its other items, and
-// all records and users, are left out.
+// DecodeDepartures decodes an event's departures and their reasons. It leaves out other
+// items, and all records and users.
 func DecodeDepartures(s string) (Event, error) {
 	e, rest, err := cutEvent(s)
 	for err == nil && rest != "" {
@@ -83,7 +83,7 @@ func DecodeDepartures(s string) (Event, error) {
 	return e, nil
 }
 
-// cutEvent reads what an event begins with, and returns what follows.
+// cutEvent decodes the beginning of an event, and returns what follows.
 func cutEvent(s string) (e Event, rest string, err error) {
 	body, ok := strings.CutPrefix(s, EventPrefix)
 	line, rest, found := strings.Cut(body, "\n")
@@ -96,7 +96,7 @@ func cutEvent(s string) (e Event, rest string, err error) {
 	return e, rest, nil
 }
 
-// line reads the numbers of an event.
+// line decodes the numbers of an event.
 func (e *Event) line(s string) error {
 	var n [6]int64
 	if err := integers(s, n[:]); err != nil {
@@ -126,14 +126,14 @@ func (e *Event) item(s string) (rest string, err error) {
 	return rest, nil
 }
 
-// The kinds of what is not about a presence, but about a user.
+// The kinds of items that are about a user and not a presence.
 const (
 	came Kind = '>'
 	went Kind = '<'
 )
 
-// cutItem reads what an event did to a presence, and its record as it is stored, or
-// a user who came or went.
+// cutItem decodes what an event did to a presence, with its record as stored, or a user
+// who came or went.
 func cutItem(s string) (it Item, text, rest string, err error) {
 	it.Kind, rest = Kind(s[0]), s[1:]
 	switch it.Kind {
@@ -155,7 +155,7 @@ func cutItem(s string) (it Item, text, rest string, err error) {
 	return it, text, rest, err
 }
 
-// DecodeHeader reads the header of a room.
+// DecodeHeader decodes the header of a room.
 func DecodeHeader(s string) (Header, error) {
 	var n [5]int64
 	if err := integers(s, n[:]); err != nil {
@@ -168,7 +168,7 @@ func header(n [5]int64) Header {
 	return Header{Revision: n[0], Birth: n[1], Presences: int(n[2]), Users: int(n[3]), Anonymous: int(n[4])}
 }
 
-// integers reads as many natural numbers as there is room for, with a blank between.
+// integers decodes exactly len(numbers) natural numbers, separated by blanks.
 func integers(s string, numbers []int64) error {
 	rest, more := s, true
 	for i := range numbers {
@@ -183,7 +183,7 @@ func integers(s string, numbers []int64) error {
 	return nil
 }
 
-// netstring reads "<length>:<bytes>" and returns what follows it.
+// netstring decodes "<length>:<bytes>" and returns what follows it.
 func netstring(s string) (value, rest string, err error) {
 	digits, after, ok := strings.Cut(s, ":")
 	if !ok || len(digits) > 8 {

@@ -12,8 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The kinds of failures: those of the client, what Redis says first in its
-// error, and the rest.
+// kinds are the kinds of failures: those of the client, the first word of an error of
+// Redis, and the rest.
 var kinds = [...]string{
 	"timeout", "connection",
 	"ask", "busy", "clusterdown", "loading", "masterdown", "misconf", "moved", "noauth", "noperm", "noreplicas",
@@ -24,8 +24,8 @@ var kinds = [...]string{
 // failures counts by kind.
 type failures [len(kinds)]atomic.Uint64
 
-// Failed counts an error that came from Redis, or on the way there. It does not
-// count what scripts say on purpose, nor what the caller has given up.
+// Failed counts an error from Redis, or on the way there. It does not count what
+// scripts return on purpose, or calls that the caller gave up.
 func (s *Store) Failed(err error) {
 	if err == nil {
 		return
@@ -65,7 +65,7 @@ func kindOf(err error) string {
 	word, _, _ := strings.Cut(answer.Error(), " ")
 	switch word {
 	case "FENCED", "HELD", "SCHEMA", "SHARDS", "TAKEN", "CHANGED", "NOSCRIPT":
-		return "" // what a script of ours says, or what makes the client send it
+		return "" // returned by a script of ours, or makes the client send the script
 	}
 	word = strings.ToLower(word)
 	if slices.Contains(kinds[:], word) {
@@ -74,14 +74,14 @@ func kindOf(err error) string {
 	return "other"
 }
 
-// forbidden tells whether the user may not do what was asked. Of a script's commands
-// Redis says so in words alone.
+// forbidden reports whether the user lacks a right. For a command of a script, only the
+// text of Redis's error says so.
 func forbidden(err error) bool {
 	return redis.HasErrorPrefix(err, "NOPERM") || err != nil &&
 		(strings.Contains(err.Error(), "The user executing the script can't") || strings.Contains(err.Error(), "ACL failure in script"))
 }
 
-// Explain adds to an error of Redis what its text does not say.
+// Explain adds to an error of Redis what its text lacks.
 func Explain(err error) error {
 	if forbidden(err) {
 		return fmt.Errorf("its user lacks a right, which ACL LOG tells: %w", err)

@@ -9,9 +9,8 @@ import (
 	"github.com/rollcall-go/rollcall/internal/hashslot"
 )
 
-// Flush deletes all that is under the prefix, and nothing that is under a longer
-// one, a thousand keys at a time. It is for tests: nodes that are alive add again
-// what they hold.
+// Flush deletes everything under the prefix, and nothing under a longer one, a thousand
+// keys at a time. It is for tests: living nodes add again what they hold.
 func (s *Store) Flush(ctx context.Context) error {
 	return s.onMasters(ctx, func(ctx context.Context, master redis.Cmdable) error {
 		return s.flush(ctx, master)
@@ -46,7 +45,7 @@ func (s *Store) flush(ctx context.Context, master redis.Cmdable) error {
 	}
 }
 
-// literal quotes what SCAN's patterns give a meaning to.
+// literal quotes the special characters of SCAN's patterns.
 func literal(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
 }

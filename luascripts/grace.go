@@ -28,19 +28,19 @@ func (s *Store) Due(ctx context.Context, shard int, now time.Time) ([]Graced, er
 	return graced[:light(sizes)], err
 }
 
-// AllGraced returns the presences in grace from a place on, and the next place,
-// 0 at the end.
+// AllGraced returns a page of the presences in grace from a cursor on, and the next
+// cursor, 0 at the end.
 func (s *Store) AllGraced(ctx context.Context, shard int, cursor uint64) ([]Graced, uint64, error) {
 	page, next, err := s.client.ZScan(ctx, s.Grace(shard), cursor, "", MaxSweep).Result()
 	var members []string
 	for i := 0; i < len(page); i += 2 {
-		members = append(members, page[i]) // what follows is its score
+		members = append(members, page[i]) // its score follows
 	}
 	return gracedOf(members), next, err
 }
 
-// Deadlines has a pipeline ask when the graces of a room's channels end, in ms of
-// Redis's time, and 0 for who is not in grace.
+// Deadlines asks in a pipeline when the graces of a room's channels end, in ms of
+// Redis's time: 0 for a channel that is not in grace.
 func (s *Store) Deadlines(ctx context.Context, pipe redis.Pipeliner, room string, channels []string) *redis.FloatSliceCmd {
 	members := make([]string, len(channels))
 	for i, channel := range channels {
@@ -62,8 +62,8 @@ func (s *Store) Record(ctx context.Context, room, channel string) (r Record, fou
 	return r, err == nil, err
 }
 
-// gracedOf reads members of the sorted set: the length of the room's name, that
-// name, and the channel.
+// gracedOf decodes members of the sorted set: the length of the room's name, that name,
+// and the channel.
 func gracedOf(members []string) []Graced {
 	var graced []Graced
 	for _, m := range members {
@@ -74,9 +74,9 @@ func gracedOf(members []string) []Graced {
 	return graced
 }
 
-// Ungrace removes those of the given presences whose grace has ended, for the
-// reasons with which they have left. With a reason, it removes them in any case,
-// for that. It returns ErrHeld while nobody is to be swept.
+// Ungrace removes those of the given presences whose grace has ended, with the reasons
+// that they left with. With a reason, it removes all of them, with that reason. It
+// returns ErrHeld while sweeps are held.
 func (s *Store) Ungrace(ctx context.Context, shard int, graced []Graced, reason byte) ([]RoomEvent, error) {
 	remember := s.remember.Load()
 	why := ""

@@ -2,16 +2,15 @@ package luascripts
 
 import "strings"
 
-// Key is the name of a key, taken apart.
+// Key is a parsed key name.
 type Key struct {
 	Shard int
-	Kind  string // what stands before the name: "room", "node", "rooms", ...
-	Name  string // of the room or the node, empty where there is one such key in a shard
-	Type  string // what the key must be, as TYPE says it
+	Kind  string // the part before the name: "room", "node", "rooms", ...
+	Name  string // of the room or the node; empty if a shard has only one such key
+	Type  string // the type that the key must have, as TYPE names it
 }
 
-// keyTypes are the types of all kinds of keys, by their kind. Those whose kind
-// ends with a colon have a name.
+// keyTypes are the types of keys by kind. Kinds that end with a colon have a name.
 var keyTypes = map[string]string{
 	"room:": "hash", "users:": "hash", "seen:": "zset",
 	"node:": "hash", "presences:": "zset", "index:": "hash",
@@ -19,7 +18,7 @@ var keyTypes = map[string]string{
 	"sweep": "hash", "meta": "hash",
 }
 
-// Parser returns what takes a key apart. It tells false of a key that is none of
+// Parser returns a function that parses a key. It returns false for a key that is not
 // rollcall's.
 func (k Keys) Parser() func(key string) (Key, bool) {
 	shards := make(map[string]int, k.Shards())
@@ -45,5 +44,5 @@ func (k Keys) Parser() func(key string) (Key, bool) {
 	}
 }
 
-// KeyPattern is that of SCAN for all keys under the prefix.
+// KeyPattern returns the SCAN pattern of all keys under the prefix.
 func (k Keys) KeyPattern() string { return literal(k.prefix) + ":{*" }

@@ -7,11 +7,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// maxRead is how many bytes of records one sweep reads, infos and all: about two
+// maxRead is how many bytes of records, including infos, one sweep reads: about two
 // milliseconds of Redis.
 const maxRead = 1 << 20
 
-// sizes returns how long the records of some presences of one shard are.
+// sizes returns the lengths of the records of some presences of one shard.
 func (s *Store) sizes(ctx context.Context, of []Graced) ([]int64, error) {
 	if len(of) == 0 {
 		return nil, nil
@@ -32,8 +32,8 @@ func (s *Store) sizes(ctx context.Context, of []Graced) ([]int64, error) {
 	return sizes, nil
 }
 
-// light returns how many of some records one sweep may read: one at least, if
-// there is any.
+// light returns how many of some records one sweep may read: at least one, if there is
+// any.
 func light(sizes []int64) int {
 	total := int64(0)
 	for i, size := range sizes {
@@ -44,8 +44,8 @@ func light(sizes []int64) int {
 	return len(sizes)
 }
 
-// lightStale takes as many channels as one Prune may, by the size of their
-// records, and of one that has too many by itself a part.
+// lightStale returns as many channels as one Prune may take, by the size of their
+// records. Of a first channel with too many, it returns a part.
 func (s *Store) lightStale(ctx context.Context, node string, stale []Stale) ([]Stale, error) {
 	var all []Graced
 	for _, st := range stale {

@@ -7,7 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Masters returns the servers that have a part of the data.
+// Masters returns the servers that hold a part of the data.
 func (s *Store) Masters(ctx context.Context) ([]redis.Cmdable, error) {
 	var mu sync.Mutex
 	var masters []redis.Cmdable
@@ -20,8 +20,8 @@ func (s *Store) Masters(ctx context.Context) ([]redis.Cmdable, error) {
 	return masters, err
 }
 
-// onMasters calls f with each server that has a part of the data, on a cluster
-// at the same time: what names no key would else go to any one of them.
+// onMasters calls f with each server that holds a part of the data, on a cluster
+// concurrently. A command without a key would otherwise go to any one of them.
 func (s *Store) onMasters(ctx context.Context, f func(context.Context, redis.Cmdable) error) error {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {

@@ -6,18 +6,18 @@ import (
 )
 
 const (
-	// adoptedLease is that of a node of which no row tells how long it is: enough
-	// for one that lives to sign.
+	// adoptedLease is the lease of a node without a row that tells its length: long
+	// enough for a living node to sign.
 	adoptedLease = 10 * time.Second
-	// regrace is for how long those stay who are in grace, and nothing says until
-	// when: as long as most graces are.
+	// regrace is how long presences in grace without a deadline stay: as long as most
+	// graces are.
 	regrace = 30 * time.Second
 )
 
-// Amend has the index, the presences and the graces say of a place what its
-// record does; of a place without a room, it makes the channel's entry in the
-// index whole. No record is changed by it: a node that nobody knows, which has
-// one, is listed with a lease from now on, to be swept if it does not live.
+// Amend makes the index, the presences and the graces match a place's record. For a
+// place without a room, it makes the channel's entry in the index whole. It changes no
+// record: an unknown node that has one is listed with a lease from now on, to be swept
+// if it is not alive.
 func (s *Store) Amend(ctx context.Context, shard int, p Place) error {
 	keys := []string{
 		s.roomIn(shard, p.Room), s.Grace(shard), s.Nodes(shard),
@@ -27,29 +27,29 @@ func (s *Store) Amend(ctx context.Context, shard int, p Place) error {
 	return s.run(ctx, s.scripts.amend, keys, args).Err()
 }
 
-// Enroll lists a node of which there are keys, with a lease from now on.
+// Enroll lists a node that has keys, with a lease from now on.
 func (s *Store) Enroll(ctx context.Context, shard int, node string) error {
 	keys := append([]string{s.Nodes(shard)}, s.nodeKeys(shard, node)...)
 	return s.run(ctx, s.scripts.enroll, keys, []any{node, adoptedLease.Milliseconds()}).Err()
 }
 
-// Enlist makes the registries of rooms, and of empty ones, right for a name.
+// Enlist corrects the registries of rooms, and of empty ones, for a name.
 func (s *Store) Enlist(ctx context.Context, shard int, room string) error {
 	keys := []string{s.roomIn(shard, room), s.usersIn(shard, room), s.Rooms(shard), s.Empty(shard)}
 	return s.run(ctx, s.scripts.enlist, keys, []any{room}).Err()
 }
 
-// Refill gives meta what is missing there.
+// Refill adds what is missing in meta.
 func (s *Store) Refill(ctx context.Context, shard int) error {
 	return s.run(ctx, s.scripts.refill, []string{s.Meta(shard)}, []any{SchemaVersion, s.Shards()}).Err()
 }
 
-// Discard deletes a key unless it is of a type.
+// Discard deletes a key unless it has the given type.
 func (s *Store) Discard(ctx context.Context, key, typ string) error {
 	return s.run(ctx, s.scripts.discard, []string{key}, []any{typ}).Err()
 }
 
-// Expire has what a room remembers of users who went end, in the time for which
+// Expire sets an expiry on what a room remembers of users who went: the time for which
 // they are remembered.
 func (s *Store) Expire(ctx context.Context, room string) error {
 	if keep := s.Remember(); keep > 0 {

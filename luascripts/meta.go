@@ -12,12 +12,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Healing is the field of Meta that is there while not all nodes may have added
-// again what they hold, after data was lost.
+// Healing is the field of Meta that exists after data was lost, while some nodes may
+// not have put back what they hold.
 const Healing = "healing"
 
-// DefaultShards is the number of shards where none is given or recorded: 16 on a
-// cluster, else 1, with which a leave-all is one step.
+// DefaultShards returns the number of shards if none is given or recorded: 16 on a
+// cluster, otherwise 1, with which a leave-all is one step.
 func DefaultShards(client redis.UniversalClient) int {
 	if _, ok := client.(*redis.ClusterClient); ok {
 		return 16
@@ -25,9 +25,9 @@ func DefaultShards(client redis.UniversalClient) int {
 	return 1
 }
 
-// Adopt gives the Store the number of shards that is recorded in Redis, if there
-// is any. It must not be in use yet. Where shard 0 is away the others tell it: each
-// of a number of shards is one of any greater number.
+// Adopt sets the Store to the number of shards recorded in Redis, if any. The Store
+// must not be in use yet. If shard 0 is away, the others tell the number: the shards of
+// a number are also shards of any greater one.
 func (s *Store) Adopt(ctx context.Context) error {
 	metas, away := s.metas(ctx, nil)
 	for _, m := range metas {
@@ -45,8 +45,8 @@ func (s *Store) Adopt(ctx context.Context) error {
 	return away.Err()
 }
 
-// Claim records the schema and the number of shards, for those that do not
-// Register, where nothing is recorded; else it is Survey.
+// Claim records the schema and the number of shards if nothing is recorded, for
+// processes that do not Register. It then does what Survey does.
 func (s *Store) Claim(ctx context.Context) (Away, error) {
 	metas, away := s.metas(ctx, nil)
 	if err := s.suit(metas); err != nil {
@@ -63,11 +63,11 @@ func (s *Store) Claim(ctx context.Context) (Away, error) {
 	return s.Survey(ctx, nil)
 }
 
-// Survey asks each shard by itself, but for those of which known tells why they are
-// away; nil knows of none. It returns those that are away, and ErrMismatch where the
-// data in Redis was written by another version or with another number of shards.
-// Where some are away and nothing is recorded in the others, there is nothing to go
-// by, and that is an error.
+// Survey asks each shard by itself, except those for which known says why they are
+// away; a nil known knows of none. It returns those that are away, and ErrMismatch if
+// the data in Redis was written by another version or with another number of shards. If
+// some are away and nothing is recorded in the others, there is nothing to go by, and
+// it returns an error.
 func (s *Store) Survey(ctx context.Context, known func(shard int) error) (Away, error) {
 	metas, gone := s.metas(ctx, known)
 	if err := s.suit(metas); err != nil {
@@ -80,8 +80,8 @@ func (s *Store) Survey(ctx context.Context, known func(shard int) error) (Away, 
 	return gone, nil
 }
 
-// Check is Survey in one round trip to each master, which one that does not answer
-// may hold up or fail. It looks at all shards unless some are given.
+// Check is Survey in one round trip to each master, which one that does not answer may
+// hold up or fail. Without shards it checks all of them.
 func (s *Store) Check(ctx context.Context, shards ...int) error {
 	if len(shards) == 0 {
 		for shard := range s.Shards() {
@@ -104,7 +104,7 @@ func (s *Store) Check(ctx context.Context, shards ...int) error {
 	return failed
 }
 
-// meta is what is recorded in a shard; empty where that is nothing, or not known.
+// meta is what is recorded in a shard; empty if that is nothing, or unknown.
 type meta struct{ schema, shards, remember string }
 
 func (s *Store) askMeta(ctx context.Context, of redis.Cmdable, shard int) *redis.SliceCmd {
@@ -149,8 +149,7 @@ func (s *Store) metas(ctx context.Context, known func(shard int) error) ([]meta,
 	return metas, away
 }
 
-// suit returns ErrMismatch where something else is recorded. Where nothing was
-// written yet, anything fits.
+// suit returns ErrMismatch if something else is recorded. If nothing is, anything fits.
 func (s *Store) suit(metas []meta) error {
 	for _, m := range metas {
 		if m.schema != "" && m.schema != strconv.Itoa(SchemaVersion) {
@@ -169,17 +168,16 @@ func (s *Store) suit(metas []meta) error {
 	return nil
 }
 
-// ErrInUse tells that there are nodes, or rooms, where there must be none.
+// ErrInUse means that there are nodes or rooms where there must be none.
 var ErrInUse = errors.New("rollcall: the data is in use")
 
-// Forget takes back the record of the number of shards, so that a fleet can start
-// with another one. It returns ErrInUse while a node is registered or a room is
-// there.
+// Forget deletes the recorded number of shards, so that a fleet can start with another
+// one. It returns ErrInUse while a node is registered or a room exists.
 func (s *Store) Forget(ctx context.Context) error {
 	if err := s.Check(ctx); err != nil {
 		return err
 	}
-	// Shard 0 is the last: until then, a node with another number is refused.
+	// Shard 0 comes last: until then, a node with another number is refused.
 	for shard := s.Shards() - 1; shard >= 0; shard-- {
 		keys := []string{s.Meta(shard), s.Nodes(shard), s.Rooms(shard), s.Sweep(shard)}
 		left, err := s.run(ctx, s.scripts.forget, keys, nil).Int64Slice()
@@ -193,7 +191,7 @@ func (s *Store) Forget(ctx context.Context) error {
 	return nil
 }
 
-// Remember is for how long users who went are remembered, 0 for not at all.
+// Remember returns how long users who went are remembered, 0 for not at all.
 func (s *Store) Remember() time.Duration {
 	return time.Duration(s.remember.Load()) * time.Millisecond
 }

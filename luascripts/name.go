@@ -5,13 +5,13 @@ import (
 	"unicode/utf8"
 )
 
-// MaxName is the longest name of a room, group, channel or user in bytes.
+// MaxName is the maximum length of the name of a room, group, channel or user in bytes.
 const MaxName = 255
 
-// InvalidError tells which argument was refused, before Redis was asked.
+// InvalidError tells which argument was refused, before any call to Redis.
 type InvalidError struct {
 	Field  string // what the argument is: "room", "user", "info", ...
-	Value  string // its beginning; empty where it is the application's own data
+	Value  string // its beginning; empty if it is the application's own data
 	Reason string
 }
 

@@ -11,28 +11,28 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrMismatch tells that the data was written by another version of rollcall or
-// with another number of shards.
+// ErrMismatch means that the data was written by another version of rollcall or with
+// another number of shards.
 var ErrMismatch = errors.New("rollcall: configuration does not fit the data in Redis")
 
-// ErrNodeTaken tells that a living process has the node id already.
+// ErrNodeTaken means that a living process already has the node id.
 var ErrNodeTaken = errors.New("rollcall: node id is taken")
 
-// Registration is what a node says of itself.
+// Registration describes a node.
 type Registration struct {
 	Node   string
-	Token  string // of the process: tells two that claim one id apart
+	Token  string // of the process: distinguishes two that claim the same id
 	Lease  time.Duration
 	MaxAge time.Duration
-	// Remember is for how long users who went are remembered; 0 leaves that to
-	// the other nodes.
+	// Remember is how long users who went are remembered; 0 leaves that to the other
+	// nodes.
 	Remember time.Duration
 }
 
-// hold is how long nobody is swept after a time in which no node reached Redis:
-// until each has signed its lease, and written its touches. Who is stuck with a master
-// that was replaced finds the successor after most of a lease and what the client takes
-// to ask for it, which a short lease does not shorten.
+// hold returns how long nobody is swept after a time in which no node reached Redis:
+// until each has signed its lease and written its touches. A node stuck with a replaced
+// master finds the successor after most of a lease, plus the client's time to ask for
+// it, which a short lease does not shorten.
 func (r Registration) hold() int64 {
 	const (
 		asking  = time.Second
@@ -47,8 +47,8 @@ type Incarnation struct {
 	Epoch string // of the data: new whenever some was lost
 }
 
-// Register begins an incarnation of a node in a shard. known is the epoch that
-// the node knows, lost that writes since are missing, which makes a new one.
+// Register begins an incarnation of a node in a shard. known is the epoch that the node
+// knows. lost means that writes since then are missing, which makes a new epoch.
 func (s *Store) Register(ctx context.Context, shard int, r Registration, known string, lost bool) (Incarnation, error) {
 	keys := []string{s.Meta(shard), s.Nodes(shard), s.Node(shard, r.Node)}
 	remember := ""
@@ -74,9 +74,9 @@ func (s *Store) Register(ctx context.Context, shard int, r Registration, known s
 	return Incarnation{}, err
 }
 
-// Renew signs the lease of a node in a shard. It returns the epoch of the data,
-// and whether a subscriber connection heard the node's pulse. number is that of
-// the node's last batch which is known to be written.
+// Renew signs the lease of a node in a shard. It returns the epoch of the data, and
+// whether a subscriber connection heard the node's pulse. number is that of the node's
+// last batch that is known to be written.
 func (s *Store) Renew(ctx context.Context, shard int, r Registration, incarnation string, number int64) (epoch string, heard bool, err error) {
 	keys := []string{s.Node(shard, r.Node), s.Nodes(shard), s.Meta(shard), s.Pulse(shard, r.Node)}
 	reply, err := s.run(ctx, s.scripts.renew, keys, []any{
@@ -90,15 +90,15 @@ func (s *Store) Renew(ctx context.Context, shard int, r Registration, incarnatio
 	return epoch, n > 0, nil
 }
 
-// Retire forgets a node of which nothing is left. The node itself gives its
-// incarnation; others give none, and are refused while it has a lease.
+// Retire forgets a node that has nothing left. The node itself gives its incarnation;
+// others give none, and are refused while it has a lease.
 func (s *Store) Retire(ctx context.Context, shard int, node, incarnation string) (bool, error) {
 	keys := []string{s.Node(shard, node), s.Presences(shard, node), s.Index(shard, node), s.Nodes(shard), s.Meta(shard)}
 	return s.run(ctx, s.scripts.retire, keys, []any{node, incarnation}).Bool()
 }
 
-// Touch records that the channels were seen now, and returns those that have no
-// presence. At most MaxTouch channels.
+// Touch records that the channels were seen now, and returns those without a presence.
+// It takes at most MaxTouch channels.
 func (s *Store) Touch(ctx context.Context, shard int, node string, shorts []string) (missing []string, err error) {
 	if len(shorts) == 0 {
 		return nil, nil
@@ -122,10 +122,10 @@ type NodeRow struct {
 	Channels int
 }
 
-// Lapsed tells whether the node's lease has by a time of Redis's.
+// Lapsed reports whether the node's lease has expired by a time of Redis.
 func (r NodeRow) Lapsed(now time.Time) bool { return now.Sub(r.LeasedAt) > r.Lease }
 
-// Now is the time of Redis.
+// Now returns the time of Redis.
 func (s *Store) Now(ctx context.Context, shard int) (time.Time, error) {
 	ms, err := s.run(ctx, s.scripts.clock, []string{s.Meta(shard)}, nil).Int64()
 	return time.UnixMilli(ms), err

@@ -7,10 +7,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Overdue returns those of the given nodes whose lease has lapsed, or whose
-// sweeps were held last, longer ago than a limit, and whom a sweep should have
-// removed since. While no node signs at all there are none: it may be that nobody
-// reached Redis.
+// Overdue returns those of the given nodes that a sweep should have removed by now:
+// their lease expired, and sweeps were last held, longer ago than a limit. While no
+// node signs at all it returns none, as perhaps nobody reached Redis.
 func (s *Store) Overdue(ctx context.Context, shard int, nodes []string, limit time.Duration) ([]NodeRow, error) {
 	now, err := s.Now(ctx, shard) // before what it is compared with
 	if err != nil || len(nodes) == 0 {
@@ -36,7 +35,7 @@ func (s *Store) Overdue(ctx context.Context, shard int, nodes []string, limit ti
 			continue
 		}
 		row := NodeRow{Node: node, LeasedAt: time.UnixMilli(int64(signed[i].Val())), Lease: adoptedLease}
-		for _, lease := range []any{holds.field(1), leases[i].Val()} { // its own, if there is its row
+		for _, lease := range []any{holds.field(1), leases[i].Val()} { // its own, if it has a row
 			if lease := milliseconds(lease); lease > 0 {
 				row.Lease = lease
 			}
@@ -48,9 +47,9 @@ func (s *Store) Overdue(ctx context.Context, shard int, nodes []string, limit ti
 	return overdue, nil
 }
 
-// OverdueSince returns the time before which graces must have ended for sweeps to
-// have removed by now who was in them, with the limit of Overdue; the zero time
-// where a hold may have kept the sweeps from it.
+// OverdueSince returns the time before which a grace must have ended for sweeps to have
+// removed the presence by now, with the limit of Overdue. It is the zero time if a hold
+// may have prevented the sweeps.
 func (s *Store) OverdueSince(ctx context.Context, shard int, limit time.Duration) (time.Time, error) {
 	now, err := s.Now(ctx, shard)
 	if err != nil {
@@ -64,7 +63,7 @@ func (s *Store) OverdueSince(ctx context.Context, shard int, limit time.Duration
 	return now.Add(-limit), nil
 }
 
-// holds is what a shard's meta says of holds, asked for in a pipeline.
+// holds is what a shard's meta says about holds, read in a pipeline.
 type holds struct{ *redis.SliceCmd }
 
 func (s *Store) askHolds(ctx context.Context, pipe redis.Pipeliner, shard int) holds {
@@ -75,10 +74,11 @@ func (h holds) field(i int) any {
 	if i < len(h.Val()) {
 		return h.Val()[i]
 	}
-	return nil // it is no hash
+	return nil // it is not a hash
 }
 
-// over tells whether nothing has held sweeps for longer than a limit, nor is about to.
+// over reports whether sweeps have not been held for longer than a limit, and are not
+// about to be.
 func (h holds) over(now time.Time, limit time.Duration) bool {
 	leased, held := milliseconds(h.field(0)), milliseconds(h.field(3))
 	if leased > 0 && leased != held && now.Sub(time.UnixMilli(leased.Milliseconds())) > milliseconds(h.field(1))*2/3 {

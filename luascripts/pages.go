@@ -9,9 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// AllStale iterates over the channels of a node that were last seen before a
-// time, with all of their rooms. Unlike Stale it goes on to the next page though
-// nobody prunes this one. A channel that is seen meanwhile may come or not.
+// AllStale iterates over the channels of a node that were last seen before a time, with
+// all of their rooms. Unlike Stale it goes on to the next page although nobody prunes
+// this one. A channel that is seen meanwhile may or may not appear.
 func (s *Store) AllStale(ctx context.Context, shard int, node string, before time.Time) iter.Seq2[Stale, error] {
 	return func(yield func(Stale, error) bool) {
 		for shorts, err := range s.pages(ctx, s.Presences(shard, node), before) {
@@ -33,8 +33,8 @@ func (s *Store) AllStale(ctx context.Context, shard int, node string, before tim
 	}
 }
 
-// AllEmptyRooms iterates over the rooms of a shard without presences that
-// became so before a time. Unlike EmptyRooms it goes on to the next page.
+// AllEmptyRooms iterates over the rooms of a shard that have been without presences
+// since before a time. Unlike EmptyRooms it goes on to the next page.
 func (s *Store) AllEmptyRooms(ctx context.Context, shard int, before time.Time) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for rooms, err := range s.pages(ctx, s.Empty(shard), before) {
@@ -51,8 +51,8 @@ func (s *Store) AllEmptyRooms(ctx context.Context, shard int, before time.Time) 
 	}
 }
 
-// AllDue iterates over the presences whose grace ends before a time. Unlike Due it
-// goes on to the next page.
+// AllDue iterates over the presences whose grace ends before a time. Unlike Due it goes
+// on to the next page.
 func (s *Store) AllDue(ctx context.Context, shard int, before time.Time) iter.Seq2[Graced, error] {
 	return func(yield func(Graced, error) bool) {
 		for members, err := range s.pages(ctx, s.Grace(shard), before) {
@@ -71,9 +71,9 @@ func (s *Store) AllDue(ctx context.Context, shard int, before time.Time) iter.Se
 
 // pages reads a sorted set whose scores are times, up to one of them, in steps.
 //
-// A page begins at the last score of the one before, less its members that were
-// read already: by rank alone, a member would be skipped for each that leaves
-// the set meanwhile. Times only move on, beyond the range, so it ends.
+// A page begins at the last score of the page before, less the members already read: by
+// rank alone, a member would be skipped for each one that leaves the set meanwhile.
+// Times only move forward, out of the range, so the iteration ends.
 func (s *Store) pages(ctx context.Context, key string, before time.Time) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) {
 		from, read := "-inf", int64(0)

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// PartialError tells that some shards are away: they do not answer, or cannot
-// serve. What is returned beside it is what the others have.
+// PartialError means that some shards are away: they do not answer, or cannot serve.
+// The result beside it has what the other shards hold.
 type PartialError struct {
-	Shards []int   // that are away, in order
-	Errs   []error // why each of them is
+	Shards []int   // the shards that are away, in order
+	Errs   []error // why each of them is away
 }
 
 func (e *PartialError) Error() string {
@@ -25,10 +25,10 @@ func (e *PartialError) Error() string {
 // Unwrap returns Errs.
 func (e *PartialError) Unwrap() []error { return e.Errs }
 
-// Away is why some shards are away, by shard.
+// Away has the reasons why some shards are away, by shard.
 type Away map[int]error
 
-// Err returns a *PartialError, and nil where none is away.
+// Err returns a *PartialError, or nil if no shard is away.
 func (a Away) Err() error {
 	if len(a) == 0 {
 		return nil

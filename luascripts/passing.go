@@ -7,9 +7,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Passing tells whether a cluster has refused a command for a moment, without
-// running any of it: the slot is on its way to another master, or has none. The
-// client follows some redirects by itself, and gives up with the last.
+// Passing reports whether a cluster refused a command for a moment, without running any
+// of it: the slot is moving to another master, or has none. The client follows some
+// redirects by itself, and gives up at the last one.
 func Passing(err error) bool {
 	if err == nil {
 		return false
@@ -20,9 +20,10 @@ func Passing(err error) bool {
 }
 
 // Reconsider has the client of a cluster ask who serves what, without waiting for
-// it, where an error shows that this may have changed: a master does not answer,
-// or is cut off from the others. The client does so by itself where it is told
-// MOVED, and else once a minute only.
+// Reconsider makes a cluster client ask again which server holds what, without waiting
+// for it, if an error shows that this may have changed: a master does not answer, or is
+// cut off from the others. By itself the client does so when it is told MOVED, and
+// otherwise only once a minute.
 func (s *Store) Reconsider(err error) {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok || err == nil || errors.Is(err, context.Canceled) {

@@ -22,32 +22,32 @@ func PlaceOf(room, channel string) (Place, bool) {
 	return Place{Room: room, Node: node, Short: short}, ok && node != "" && short != ""
 }
 
-// Channel is the channel's whole name.
+// Channel returns the full name of the channel.
 func (p Place) Channel() string { return p.Node + "!" + p.Short }
 
-// graceMember is how the sorted set of graces names the place.
+// graceMember returns the name of the place in the sorted set of graces.
 func (p Place) graceMember() string {
 	return sized(p.Room) + p.Channel()
 }
 
-// Standing is what a shard holds of a Place, all of one moment.
+// Standing is what a shard holds of a Place, all as of one moment.
 type Standing struct {
 	Place
-	Record string    // as stored, empty if there is none
-	Entry  string    // of the channel in the index, empty if there is none
+	Record string    // as stored; empty if there is none
+	Entry  string    // of the channel in the index; empty if there is none
 	Seen   bool      // the channel is among the node's presences
-	Graced bool      // there is a deadline
+	Graced bool      // the place has a deadline
 	EndsAt time.Time // that deadline
 	Listed bool      // the node is among the nodes
 	Known  bool      // there is a key of the node
 }
 
-// Indexed tells whether the index has the room for the channel.
+// Indexed reports whether the index has the room for the channel.
 func (s Standing) Indexed() bool {
 	return slices.Contains(indexRooms(s.Entry), s.Room)
 }
 
-// IndexEntry reads an entry of the index, and tells whether all of it makes sense.
+// IndexEntry decodes an entry of the index. ok reports whether all of it is valid.
 func IndexEntry(entry string) (rooms []string, ok bool) {
 	rooms = indexRooms(entry)
 	size, seen := 0, make(map[string]struct{}, len(rooms))
@@ -59,7 +59,7 @@ func IndexEntry(entry string) (rooms []string, ok bool) {
 	return rooms, size == len(entry) && size > 0 && len(seen) == len(rooms) && !empty
 }
 
-// GraceMember reads a member of the sorted set of graces.
+// GraceMember decodes a member of the sorted set of graces.
 func GraceMember(member string) (Place, bool) {
 	room, channel, ok := cutName(member)
 	if !ok || room == "" {
@@ -68,8 +68,8 @@ func GraceMember(member string) (Place, bool) {
 	return PlaceOf(room, channel)
 }
 
-// Look returns what a shard holds of some places, at most MaxSweep of them, in
-// their order. A place without a room is one of a channel alone.
+// Look returns what a shard holds of some places, at most MaxSweep of them, in their
+// order. A place without a room stands for the channel alone.
 func (s *Store) Look(ctx context.Context, shard int, places []Place) ([]Standing, error) {
 	if len(places) == 0 {
 		return nil, nil
@@ -132,7 +132,7 @@ func (s *Store) lookAtNode(ctx context.Context, pipe redis.Pipeliner, shard int,
 	}
 }
 
-// standing is that of the channel at a position.
+// standing returns the Standing of the channel at a position.
 func (n lookAtNode) standing(at int) Standing {
 	st := Standing{Listed: n.lease.Err() == nil, Known: n.rows.Val() > 0, Seen: has(n.seen, at)}
 	if entries := n.entries.Val(); at < len(entries) {
@@ -145,12 +145,12 @@ func (s *Store) nodeKeys(shard int, node string) []string {
 	return []string{s.Node(shard, node), s.Presences(shard, node), s.Index(shard, node)}
 }
 
-// has tells whether a sorted set by time has the member at a position.
+// has reports whether a sorted set by time has the member at a position.
 func has(times *redis.FloatSliceCmd, at int) bool {
 	return at < len(times.Val()) && times.Val()[at] > 0
 }
 
-// exec runs reads, of which those find nothing that are of a key of another type.
+// exec runs reads. Those of a key of another type find nothing.
 func exec(ctx context.Context, pipe redis.Pipeliner) error {
 	cmds, err := pipe.Exec(ctx)
 	for _, cmd := range cmds {

@@ -10,10 +10,10 @@ type Record struct {
 	JoinedAt int64 // ms of Redis's time
 	Sealed   bool  // the info is encrypted
 	User     string
-	Key      string // what is counted in place of the user; empty: the user is
+	Key      string // what counts in place of the user; empty if the user does
 	Info     []byte
-	// Exclusive tells that the newest such channel of an identity takes the place of
-	// the one before.
+	// Exclusive means that the newest such channel of an identity replaces the one
+	// before.
 	Exclusive bool
 }
 
@@ -27,7 +27,7 @@ const (
 
 const joinedDigits = 13
 
-// Identity is what the record counts as: its key, else its user.
+// Identity returns what the record counts as: its key, or else its user.
 func (r Record) Identity() string {
 	if r.Key != "" {
 		return r.Key
@@ -49,12 +49,12 @@ func (r Record) flags() byte {
 	return f
 }
 
-// tail is a record without the time of joining.
+// tail returns the record without the time of joining.
 func (r Record) tail() string {
 	return string(r.appendTail(make([]byte, 0, 3+len(r.Key)+len(r.User)+len(r.Info))))
 }
 
-// Encode returns a record as it is stored.
+// Encode returns the record as it is stored.
 func (r Record) Encode() string {
 	b := fmt.Appendf(make([]byte, 0, joinedDigits+3+len(r.Key)+len(r.User)+len(r.Info)), "%0*d", joinedDigits, r.JoinedAt)
 	return string(r.appendTail(b))
@@ -72,7 +72,7 @@ func (r Record) appendTail(b []byte) []byte {
 	return append(b, r.Info...)
 }
 
-// DecodeRecord reads a record as the scripts write it.
+// DecodeRecord decodes a record that a script wrote.
 func DecodeRecord(s string) (Record, error) {
 	if len(s) < joinedDigits+2 {
 		return Record{}, fmt.Errorf("rollcall: record of %d bytes", len(s))
@@ -92,7 +92,7 @@ func DecodeRecord(s string) (Record, error) {
 	}
 	if ok && flags&inGrace != 0 {
 		if ok = rest != ""; ok {
-			rest = rest[:len(rest)-1] // the reason, which is the scripts' own
+			rest = rest[:len(rest)-1] // the reason, which only the scripts use
 		}
 	}
 	if !ok {
@@ -104,20 +104,20 @@ func DecodeRecord(s string) (Record, error) {
 	return r, nil
 }
 
-// InGrace tells whether a record is of a channel that left with a grace.
+// InGrace reports whether a record is of a channel that left with a grace.
 func InGrace(record string) bool {
 	return len(record) > joinedDigits && record[joinedDigits]&inGrace != 0
 }
 
-// isExclusive tells whether a record, as stored, is.
+// isExclusive reports whether a stored record is exclusive.
 func isExclusive(record string) bool {
 	return len(record) > joinedDigits && record[joinedDigits]&alone != 0
 }
 
-// sized is a name with its length, in one byte, before it.
+// sized returns a name preceded by its length in one byte.
 func sized(name string) string { return string([]byte{byte(len(name))}) + name }
 
-// cutName reads a name that its length, in one byte, precedes.
+// cutName decodes a name preceded by its length in one byte.
 func cutName(s string) (name, rest string, ok bool) {
 	if s == "" || len(s) < 1+int(s[0]) {
 		return "", "", false

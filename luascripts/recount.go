@@ -11,19 +11,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrBusyRoom tells that a room was not mended, as it changes faster than it can
-// be read.
+// ErrBusyRoom means that a room was not mended because it changes faster than it can be
+// read.
 var ErrBusyRoom = errors.New("rollcall: the room changes too fast to be counted")
 
-// errChanged tells that a room has changed since it was counted.
+// errChanged means that a room has changed since it was counted.
 var errChanged = errors.New("rollcall: the room has changed")
 
-// RepairRooms mends those of the given rooms whose header has other numbers than
-// their hashes have fields, and returns what it has published. It costs three
-// cheap commands a room, in one round trip, where all is well.
+// RepairRooms mends those of the given rooms whose headers disagree with the sizes of
+// their hashes, and returns the published events. If all is well it costs three cheap
+// commands per room, in one round trip.
 //
-// A recount is a change that names nobody. Where records may have been lost, the
-// room gets a new birth with it, so that views ask the nodes for whom they miss.
+// A recount is a change that names nobody. If records may have been lost, it gives the
+// room a new birth, so that views ask the nodes for the members that they miss.
 func (s *Store) RepairRooms(ctx context.Context, rooms ...string) ([]RoomEvent, error) {
 	pipe := s.client.Pipeline()
 	headers := make([]*redis.StringCmd, len(rooms))
@@ -40,7 +40,7 @@ func (s *Store) RepairRooms(ctx context.Context, rooms ...string) ([]RoomEvent, 
 		h, err := DecodeHeader(headers[i].Val())
 		fields, users := int(sizes[i][0].Val()), int(sizes[i][1].Val())
 		if fields == 0 || err == nil && h.Presences == fields-1 && h.Users == users {
-			continue // what has changed between these three is found to be right by Recount
+			continue // if it only changed between these three, Recount finds it right
 		}
 		e, err := s.Recount(ctx, room)
 		events = append(events, e...)
@@ -51,9 +51,8 @@ func (s *Store) RepairRooms(ctx context.Context, rooms ...string) ([]RoomEvent, 
 	return events, nil
 }
 
-// Recount counts a room's records, and mends its header and its users where they
-// differ. Fields that are no records are removed. It returns what it has
-// published.
+// Recount counts a room's records, and mends its header and users if they differ. It
+// removes fields that are not records. It returns the published events.
 func (s *Store) Recount(ctx context.Context, room string) ([]RoomEvent, error) {
 	const attempts = 10
 	var events []RoomEvent
@@ -72,7 +71,7 @@ func (s *Store) Recount(ctx context.Context, room string) ([]RoomEvent, error) {
 	}
 }
 
-// recount returns nil where nothing is to be mended.
+// recount returns nil if there is nothing to mend.
 func (s *Store) recount(ctx context.Context, room string) (*RoomEvent, error) {
 	shard := s.Shard(room)
 	c, err := s.readRoom(ctx, shard, room)
@@ -95,7 +94,7 @@ func (s *Store) recount(ctx context.Context, room string) (*RoomEvent, error) {
 	return c.mend(ctx, shard, slices.Collect(maps.Keys(wrong)), junk[:min(len(junk), MaxSweep)])
 }
 
-// readRoom takes the census of a room, in one step if it is small.
+// readRoom takes the census of a room, in one step if the room is small.
 func (s *Store) readRoom(ctx context.Context, shard int, room string) (*census, error) {
 	pipe := s.client.Pipeline()
 	fields, users := pipe.HLen(ctx, s.Room(room)), pipe.HLen(ctx, s.RoomUsers(room))
@@ -113,7 +112,7 @@ func (s *Store) readRoom(ctx context.Context, shard int, room string) (*census, 
 	return censuses[0], nil
 }
 
-// mend writes what the census has found, MaxSweep users at a time.
+// mend writes what the census found, MaxSweep users at a time.
 func (c *census) mend(ctx context.Context, shard int, users, junk []string) (*RoomEvent, error) {
 	for chased := 0; ; {
 		some := users[:min(len(users), MaxSweep)]
@@ -135,7 +134,7 @@ func (c *census) mend(ctx context.Context, shard int, users, junk []string) (*Ro
 	}
 }
 
-// send writes some users, and with the last of them the header.
+// send writes some users and, with the last of them, the header.
 func (c *census) send(ctx context.Context, shard int, users, junk []string, last bool) (string, error) {
 	s := c.store
 	revision, birth, anonymous := int64(0), "", ""

@@ -6,7 +6,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// registered is what is asked of the registries about a room.
+// registered is what the registries are asked about a room.
 type registered struct {
 	rooms *redis.BoolCmd
 	empty *redis.FloatCmd
@@ -21,8 +21,8 @@ func (s *Store) askRegistries(ctx context.Context, pipe redis.Pipeliner, shard i
 
 func (r *registered) answer() (rooms, empty bool) { return r.rooms.Val(), r.empty.Err() == nil }
 
-// Unfounded returns those of some names that the registry of rooms has though
-// there is no such room, and those that the registry of empty ones has.
+// Unfounded returns those of some names that the registry of rooms has although there
+// is no such room, and those that the registry of empty ones has.
 func (s *Store) Unfounded(ctx context.Context, shard int, names []string) (rooms, empty []string, err error) {
 	pipe := s.client.TxPipeline()
 	listed := make([]*registered, len(names))
@@ -46,7 +46,7 @@ func (s *Store) Unfounded(ctx context.Context, shard int, names []string) (rooms
 	return rooms, empty, nil
 }
 
-// StrayUsers returns those of some rooms of which there are users and no room.
+// StrayUsers returns those rooms that have users but do not exist.
 func (s *Store) StrayUsers(ctx context.Context, rooms []string) ([]string, error) {
 	pipe := s.client.TxPipeline()
 	exists := make([][2]*redis.IntCmd, len(rooms))

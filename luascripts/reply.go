@@ -9,8 +9,8 @@ import (
 
 var errReply = errors.New("rollcall: malformed reply")
 
-// decodeReply reads the reply of the write script, which leaves out what its
-// caller knows: the records that it adds, and the names of channels.
+// decodeReply decodes the reply of the write script. The reply omits what the caller
+// knows: the records that it adds, and the names of channels.
 func decodeReply(raw string, b Batch, l layout) (Reply, error) {
 	reply := Reply{Results: make([]Result, len(b.Ops))}
 	now, rest, _ := strings.Cut(raw, " ")
@@ -33,11 +33,11 @@ func decodeReply(raw string, b Batch, l layout) (Reply, error) {
 type replyReader struct {
 	ops []Op
 	layout
-	now  string // as a record that was added begins with it
+	now  string // as at the beginning of an added record
 	rest string
 }
 
-// room reads the results of a room's operations, and the event if there was one.
+// room decodes the results of a room's operations, and the event if there was one.
 func (r *replyReader) room(at []int, results []Result) (e Event, changed bool, err error) {
 	for _, i := range at {
 		if results[i], err = r.result(i, &e); err != nil {
@@ -62,7 +62,7 @@ func (r *replyReader) room(at []int, results []Result) (e Event, changed bool, e
 	return e, changed, err
 }
 
-// result reads what became of the i-th operation, and adds to the event what it did.
+// result decodes the result of the i-th operation, and adds its effect to the event.
 func (r *replyReader) result(i int, e *Event) (Result, error) {
 	result := Result{Status: Status(r.next())}
 	item := Item{Kind: Kind(result.Status), Channel: r.channels[i]}
@@ -110,8 +110,7 @@ func (r *replyReader) result(i int, e *Event) (Result, error) {
 	return result, nil
 }
 
-// displaced is what stands before the result of an operation for which another
-// channel has left.
+// displaced precedes the result of an operation that made another channel leave.
 const displaced = '*'
 
 func (r *replyReader) displaced(e *Event) error {
@@ -128,7 +127,7 @@ func (r *replyReader) displaced(e *Event) error {
 	return nil
 }
 
-// record reads one that stands after some bytes.
+// record decodes a record that follows some bytes.
 func (r *replyReader) record(after int) (Record, error) {
 	text, rest, err := netstring(r.rest[after:])
 	if err != nil {
@@ -138,7 +137,7 @@ func (r *replyReader) record(after int) (Record, error) {
 	return DecodeRecord(text)
 }
 
-// next is the byte that is read next, 0 at the end.
+// next returns the next byte, or 0 at the end.
 func (r *replyReader) next() byte {
 	if r.rest == "" {
 		return 0
@@ -146,7 +145,7 @@ func (r *replyReader) next() byte {
 	return r.rest[0]
 }
 
-// added is the record that the i-th operation adds.
+// added returns the record that the i-th operation adds.
 func (r *replyReader) added(i int) string {
 	switch op, data := r.ops[i], r.data[i]; op.Action {
 	case Add, Revive:

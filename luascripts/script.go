@@ -12,7 +12,7 @@ import (
 //go:embed lua/*.lua
 var sources embed.FS
 
-// script is one Lua script in the form that the server takes.
+// script is one Lua script in the form that the server accepts.
 type script struct {
 	meter *meter
 	real  source
@@ -26,8 +26,8 @@ type source struct {
 
 func newSource(text string) source { return source{redis.NewScript(text), text} }
 
-// newScript puts a script together. Those that free memory, or must go on when
-// there is none, say so in flags: Redis refuses the others with OOM.
+// newScript puts a script together. Flags let scripts run when Redis is out of memory,
+// if they free some or must go on: Redis refuses the others with OOM.
 func newScript(flags string, parts ...string) script {
 	var b strings.Builder
 	for _, part := range parts {
@@ -50,7 +50,7 @@ const (
 	noWrites = " flags=no-writes"
 )
 
-// scripts are what a Store runs.
+// scripts are the scripts that a Store runs.
 type scripts struct {
 	write, free            script
 	touch                  script
@@ -75,7 +75,7 @@ func newScripts() scripts {
 	meters := make(map[string]*meter)
 	newScript := func(flags string, parts ...string) script {
 		sc, name := newScript(flags, parts...), parts[len(parts)-1]
-		if meters[name] == nil { // write and free have the same
+		if meters[name] == nil { // write and free share one
 			meters[name] = &meter{}
 		}
 		sc.meter = meters[name]
@@ -107,8 +107,8 @@ func newScripts() scripts {
 	}
 }
 
-// measured runs a script, counts how long that took and whether it failed, and
-// has a cluster client look again where that may be why.
+// measured runs a script and records its duration and whether it failed. It makes a
+// cluster client reconsider if that may be the cause.
 func (s *Store) measured(sc script, run func() *redis.Cmd) *redis.Cmd {
 	start := time.Now()
 	cmd := run()

@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// suits returns ErrServer unless INFO tells of a server that fits the client.
+// suits returns ErrServer unless INFO describes a server that fits the client.
 func (s *Store) suits(info string) error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{ErrServer}, args...)...)
@@ -30,7 +30,7 @@ func (s *Store) suits(info string) error {
 	return nil
 }
 
-// notServed tells what it means that a server does not know CLUSTER or INFO.
+// notServed explains the error of a server that does not know CLUSTER or INFO.
 func notServed(err error) error {
 	var answer redis.Error
 	if err == nil || errors.Is(err, ErrServer) || !errors.As(err, &answer) {

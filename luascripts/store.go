@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// SchemaVersion is that of the keys and records. A node refuses data of another.
+// SchemaVersion is the version of the keys and records. A node refuses data of another.
 const SchemaVersion = 1
 
 // ErrServer is wrapped by the error for a server that rollcall cannot use.
@@ -25,20 +25,20 @@ type Store struct {
 	scripts scripts
 	fake    bool // the server is miniredis
 	sharded bool // it is a cluster
-	publish any  // the name of the command, as the client takes it
+	publish any  // the name of the command, in the type that the client takes
 
 	failures failures
 	remember atomic.Int64 // ms for which users who went are remembered, 0 for none
 }
 
-// How long a server of a cluster is waited for where the others can do without it.
+// How long to wait for a server of a cluster if the others can do without it.
 const (
 	infoIn = 3 * time.Second
-	metaIn = 8 * time.Second // a new client may first ask it for 5 s what commands there are
+	metaIn = 8 * time.Second // a new client may first spend 5 s asking it for the list of commands
 )
 
-// patient bounds what is asked of all servers of a cluster, and leaves half of the
-// caller's time for what comes after it.
+// patient bounds a request to all servers of a cluster, and leaves half of the caller's
+// time for what follows.
 func (s *Store) patient(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if !s.sharded {
 		return context.WithCancel(ctx)
@@ -49,8 +49,8 @@ func (s *Store) patient(ctx context.Context, d time.Duration) (context.Context, 
 	return context.WithTimeout(ctx, d)
 }
 
-// Open asks the servers what they are, and returns their Store. It returns
-// ErrServer where rollcall cannot use them. Of a cluster some may be away.
+// Open asks the servers what they are, and returns their Store. It returns ErrServer if
+// rollcall cannot use them. In a cluster, some may be away.
 func Open(ctx context.Context, client redis.UniversalClient, keys Keys) (*Store, error) {
 	if client == nil {
 		return nil, &InvalidError{Field: "client", Reason: "nil"}
@@ -80,7 +80,7 @@ func Open(ctx context.Context, client redis.UniversalClient, keys Keys) (*Store,
 			return nil
 		}
 		answered = true
-		s.fake = field(info, "redis_version") == "" // miniredis tells none
+		s.fake = field(info, "redis_version") == "" // miniredis reports none
 		return s.suits(info)
 	})
 	if err == nil && !answered {
@@ -92,12 +92,12 @@ func Open(ctx context.Context, client redis.UniversalClient, keys Keys) (*Store,
 	return s, nil
 }
 
-// Client is the client that the Store was opened with.
+// Client returns the client that the Store was opened with.
 func (s *Store) Client() redis.UniversalClient { return s.client }
 
-// Publish queues a frame for a topic in a pipeline. It is sent at most once: a
-// client that retries what may have arrived would repeat it. The client takes the
-// frame by its pointer, which needs no copy and keeps it out of traces.
+// Publish queues a frame for a topic in a pipeline. It is sent at most once: a client
+// that retries what may have arrived would repeat it. The client takes the frame by
+// pointer, which needs no copy and keeps it out of traces.
 func (s *Store) Publish(ctx context.Context, pipe redis.Pipeliner, topic string, frame *string) *redis.IntCmd {
 	cmd := redis.NewIntCmd(ctx, s.publish, topic, frame)
 	_ = pipe.Process(ctx, publication{cmd}) // a pipeline only queues

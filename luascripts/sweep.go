@@ -10,18 +10,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// MaxSweep is how many presences one Prune takes, so that it holds Redis for
-// about a millisecond.
+// MaxSweep is how many presences one Prune takes, so that it holds Redis for about a
+// millisecond.
 const MaxSweep = 200
 
-// maxTurn is how long a sweeper that died holds the others up.
+// maxTurn is how long a sweeper that died delays the others.
 const maxTurn = 5 * time.Second
 
-// ErrHeld tells that nobody is swept for now: for a while no node could reach
-// Redis, and each has to sign its lease and write its touches first.
+// ErrHeld means that nobody is swept for now: for a while no node could reach Redis,
+// and each must first sign its lease and write its touches.
 var ErrHeld = errors.New("rollcall: sweeps are on hold")
 
-// TakeTurn asks for the turn to sweep a shard, and prolongs it for who has it.
+// TakeTurn takes the turn to sweep a shard, or prolongs it for the sweeper that has it.
+// It returns false if another has it.
 func (s *Store) TakeTurn(ctx context.Context, shard int, token string) (bool, error) {
 	keys := []string{s.Sweep(shard), s.Meta(shard), s.Nodes(shard), s.Whole(shard)}
 	mine, err := s.run(ctx, s.scripts.turn, keys, []any{token, maxTurn.Milliseconds()}).Bool()
@@ -37,14 +38,14 @@ func (s *Store) EndTurn(ctx context.Context, shard int, token string) error {
 	return s.run(ctx, s.scripts.turn, keys, []any{token, 0}).Err()
 }
 
-// Stale is a channel of a node that is to go, and its rooms.
+// Stale is a channel of a node that is to be removed, and its rooms.
 type Stale struct {
 	Short string
 	Rooms []string
 }
 
-// Stale returns channels of a node that were last seen before a time, up to
-// MaxSweep presences, with at least one channel if there is any.
+// Stale returns channels of a node that were last seen before a time, up to MaxSweep
+// presences, with at least one channel if there is any.
 func (s *Store) Stale(ctx context.Context, shard int, node string, before time.Time) ([]Stale, error) {
 	shorts, err := s.client.ZRangeByScore(ctx, s.Presences(shard, node), olderThan(before, MaxSweep)).Result()
 	if err != nil || len(shorts) == 0 {
@@ -57,13 +58,13 @@ func (s *Store) Stale(ctx context.Context, shard int, node string, before time.T
 	return s.lightStale(ctx, node, firstStale(shorts, entries))
 }
 
-// olderThan is the range of up to n members that were last seen before a time.
+// olderThan returns the range of up to n members that were last seen before a time.
 func olderThan(before time.Time, n int64) *redis.ZRangeBy {
 	return &redis.ZRangeBy{Min: "-inf", Max: "(" + strconv.FormatInt(before.UnixMilli(), 10), Count: n}
 }
 
-// AnyStale tells of nodes whether each has a channel that was last seen before a time,
-// in one round trip.
+// AnyStale reports for each node whether it has a channel that was last seen before a
+// time, in one round trip.
 func (s *Store) AnyStale(ctx context.Context, shard int, before map[string]time.Time) (map[string]bool, error) {
 	pipe := s.client.Pipeline()
 	oldest := make(map[string]*redis.StringSliceCmd, len(before))
@@ -100,7 +101,7 @@ func (s *Store) Orphans(ctx context.Context, shard int, node string) ([]Stale, e
 	}
 }
 
-// firstStale takes as many channels as one Prune may.
+// firstStale returns as many channels as one Prune may take.
 func firstStale(shorts []string, entries []any) []Stale {
 	var stale []Stale
 	total := 0
@@ -119,7 +120,7 @@ func firstStale(shorts []string, entries []any) []Stale {
 	return stale
 }
 
-// indexRooms reads an entry of the index: each room as its length and its name.
+// indexRooms decodes an entry of the index: each room as its length and its name.
 func indexRooms(entry string) []string {
 	var rooms []string
 	for entry != "" {
@@ -137,13 +138,13 @@ func indexRooms(entry string) []string {
 type Sweep struct {
 	Shard  int
 	Node   string
-	MaxAge time.Duration // 0: any, if the node's lease has lapsed
+	MaxAge time.Duration // 0: any age, if the node's lease has expired
 	Reason byte
 	Stale  []Stale
 }
 
-// Prune removes those of the given presences that are still to go. It returns
-// ErrHeld while nobody is to be swept.
+// Prune removes those of the given presences that are still stale. It returns ErrHeld
+// while sweeps are held.
 func (s *Store) Prune(ctx context.Context, w Sweep) ([]RoomEvent, error) {
 	if len(w.Stale) == 0 {
 		return nil, nil
@@ -181,7 +182,7 @@ func (s *Store) Prune(ctx context.Context, w Sweep) ([]RoomEvent, error) {
 	return roomEvents(rooms, raw)
 }
 
-// roomEvents decodes what a sweep has published, for each room one or none.
+// roomEvents decodes what a sweep published, at most one event for each room.
 func roomEvents(rooms, raw []string) ([]RoomEvent, error) {
 	var events []RoomEvent
 	for i, text := range raw {
@@ -197,7 +198,7 @@ func roomEvents(rooms, raw []string) ([]RoomEvent, error) {
 	return events, nil
 }
 
-// EmptyRooms returns up to MaxSweep rooms that have no presences.
+// EmptyRooms returns up to MaxSweep rooms without presences.
 func (s *Store) EmptyRooms(ctx context.Context, shard int) ([]string, error) {
 	return s.client.ZRange(ctx, s.Empty(shard), 0, MaxSweep-1).Result()
 }
@@ -217,8 +218,8 @@ func (s *Store) PruneRooms(ctx context.Context, shard int, rooms []string) ([]st
 	return s.run(ctx, s.scripts.noRooms, keys, args).StringSlice()
 }
 
-// AllIndexed iterates over the channels of a node with all of their rooms in a
-// shard. A channel that comes or goes meanwhile may be among them or not.
+// AllIndexed iterates over the channels of a node with all of their rooms in a shard. A
+// channel that comes or goes meanwhile may or may not appear.
 func (s *Store) AllIndexed(ctx context.Context, shard int, node string) iter.Seq2[Stale, error] {
 	return func(yield func(Stale, error) bool) {
 		it := s.client.HScan(ctx, s.Index(shard, node), 0, "", MaxSweep).Iterator()

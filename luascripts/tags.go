@@ -6,15 +6,15 @@ import (
 	"github.com/rollcall-go/rollcall/internal/hashslot"
 )
 
-// firstTag is the hash tag of shard 0, whatever the number of shards: the number
-// is recorded there, where a node that was given another one looks.
+// firstTag is the hash tag of shard 0, whatever the number of shards: the number is
+// recorded there, where a node configured with another number looks.
 const firstTag = "0"
 
 // hashTags returns the hash tag of each shard. They are part of the schema.
 //
-// The slots of the shards are equally far from each other, so that masters with
-// equal ranges of slots have equally many shards, give or take one. The tag for
-// a slot is the first that belongs there of 0, 1, ... z, 10, 11, ...
+// The slots of the shards are evenly spaced, so that masters with equal ranges of slots
+// have equally many shards, give or take one. The tag for a slot is the first of 0, 1,
+// ... z, 10, 11, ... that hashes to it.
 func hashTags(shards int) []string {
 	first := hashslot.Of(firstTag)
 	shardAt := make(map[int]int, shards)

@@ -5,24 +5,23 @@ import (
 	"time"
 )
 
-// bounds are the limits of Timing.Buckets: what Redis takes for a script, and what
-// a network, a busy client and retries add to it.
+// bounds are the limits of Timing.Buckets: the time that Redis takes for a script, and
+// what a network, a busy client and retries add to it.
 var bounds = [...]time.Duration{
 	250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond,
 	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond,
 	250 * time.Millisecond, time.Second, 5 * time.Second,
 }
 
-// Timing is how long this process has waited for one script, failed calls among
-// them.
+// Timing is how long this process has waited for one script, including failed calls.
 type Timing struct {
 	Calls   uint64
 	Total   time.Duration
-	Buckets []Bucket // by Within
+	Buckets []Bucket // sorted by Within
 }
 
-// Bucket counts the calls that took up to a time, those of the buckets before
-// it among them.
+// Bucket counts the calls that took up to a time, including those of the buckets before
+// it.
 type Bucket struct {
 	Within time.Duration
 	Calls  uint64
@@ -53,7 +52,7 @@ func (m *meter) timing() Timing {
 	return t
 }
 
-// Timings returns how long the calls of each script that was called took.
+// Timings returns the Timing of each script that was called.
 func (s *Store) Timings() map[string]Timing {
 	all := make(map[string]Timing)
 	for name, m := range s.scripts.meters {

@@ -10,11 +10,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrFenced tells that another incarnation of the node, or a later batch, has
-// written since: the batch did nothing.
+// ErrFenced means that another incarnation of the node, or a later batch, has written
+// since. The batch did nothing.
 var ErrFenced = errors.New("rollcall: fenced")
 
-// ErrLost is an ErrFenced that tells that Redis has lost batches of the node.
+// ErrLost is an ErrFenced which means that Redis has lost batches of the node.
 var ErrLost = fmt.Errorf("%w: batches were lost", ErrFenced)
 
 // Action is what an Op does.
@@ -24,7 +24,7 @@ type Action byte
 const (
 	Add       Action = 'a'
 	AddWithin Action = 'l'
-	Revive    Action = 'v' // Add, of a channel that was pruned and lives
+	Revive    Action = 'v' // Add, for a pruned channel that is alive
 	Keep      Action = 'k'
 	Confirm   Action = 'c'
 	Update    Action = 'u'
@@ -38,12 +38,12 @@ type Op struct {
 	Room   string
 	Short  string        // the channel's name after the node's id and the !
 	Record Record        // Add, AddWithin and Revive: without JoinedAt; Update: the info
-	Limit  int           // AddWithin: how many users and anonymous channels the room may have
+	Limit  int           // AddWithin: the maximum number of users and anonymous channels in the room
 	Stored string        // Keep and Confirm: the record, encoded
 	Since  int64         // Confirm: the revision at which it was written
-	Reason byte          // Grace and Remove: why
-	Grace  time.Duration // Grace: how long it stays
-	Unseen time.Duration // Add, Keep and Confirm: for how long the channel was not seen
+	Reason byte          // Grace and Remove: the reason
+	Grace  time.Duration // Grace: how long the presence stays
+	Unseen time.Duration // Add, Keep and Confirm: how long the channel has not been seen
 }
 
 func (o Op) data() string {
@@ -65,25 +65,24 @@ func (o Op) data() string {
 	}
 }
 
-// Alone tells whether an operation must be the only one of its batch on its room:
-// it looks at more than its channel.
+// Alone reports whether an operation must be the only one of its batch on its room,
+// because it looks at more than its channel.
 func (o Op) Alone() bool {
 	return o.Action == AddWithin || o.Record.Exclusive || isExclusive(o.Stored)
 }
 
-// Batch is what one node writes to one shard in one step. No two of its
-// operations are on the same channel and room, and none beside one that is Alone on
-// the same room.
+// Batch is what one node writes to one shard in one step. No two operations are on the
+// same channel and room, and an operation that is Alone has no other on its room.
 type Batch struct {
 	Shard       int
 	Node        string
 	Incarnation string
 	Number      int64
-	Again       bool // its reply was lost: whatever the memory, it must be known
+	Again       bool // its reply was lost: the outcome must be known, even when out of memory
 	Ops         []Op
 }
 
-// Status is what became of an operation.
+// Status is the outcome of an operation.
 type Status byte
 
 // The statuses.
@@ -93,22 +92,23 @@ const (
 	StatusRemoved Status = '-'
 	StatusGraced  Status = 'g'
 	StatusAbsent  Status = '.' // there is no such presence
-	StatusFull    Status = '!' // the room is, so that there is none either
-	StatusYields  Status = '^' // there is none, as another is there in its place
-	StatusSame    Status = '=' // it was as it should be
+	StatusFull    Status = '!' // the room is full, so there is no such presence either
+	StatusYields  Status = '^' // there is none, because another is there in its place
+	StatusSame    Status = '=' // nothing had to change
 )
 
-// Result is what became of one operation.
+// Result is the result of one operation.
 type Result struct {
 	Status   Status
 	Revision int64 // of the room after the batch
-	// Record is there after the batch, if Stored is not empty: not with StatusGraced.
+	// Record is the record after the batch, if Stored is not empty. It is empty with
+	// StatusGraced.
 	Record Record
 	Stored string // the record, encoded
 }
 
-// Reply is what a batch did: a result for each operation, in their order, and
-// an event for each room that changed.
+// Reply is the result of a batch: a Result for each operation, in their order, and an
+// event for each room that changed.
 type Reply struct {
 	Results []Result
 	Events  []RoomEvent
@@ -120,9 +120,9 @@ type RoomEvent struct {
 	Event
 }
 
-// Write runs a batch, or returns the reply that the batch of this number got. The
-// client does not try it again by itself: a refusal of the second attempt would
-// hide what became of the first.
+// Write runs a batch, or returns the reply that the batch of this number got before.
+// The client must not retry it by itself: a refusal of the second attempt would hide
+// the outcome of the first.
 func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	l := layoutOf(b)
 	keys, args := s.arguments(b, l)
@@ -139,11 +139,11 @@ func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	return decodeReply(raw, b, l)
 }
 
-// layout is how a batch is handed to the script, and how its reply is read.
+// layout says how a batch is passed to the script, and how its reply is decoded.
 type layout struct {
 	rooms    []roomOps
-	channels []string // of each operation
-	data     []string // of each operation
+	channels []string // by operation
+	data     []string // by operation
 }
 
 // roomOps are the positions of a room's operations in a batch.
@@ -208,7 +208,7 @@ func (s *Store) arguments(b Batch, l layout) (keys []string, args []any) {
 	return keys, args
 }
 
-// roomKeys appends the keys of a room that a script is given.
+// roomKeys appends the keys of a room that a script gets.
 func (s *Store) roomKeys(keys []string, room string, remember int64) []string {
 	keys = append(keys, s.Room(room), s.RoomUsers(room))
 	if remember > 0 {
@@ -217,7 +217,7 @@ func (s *Store) roomKeys(keys []string, room string, remember int64) []string {
 	return keys
 }
 
-// typed gives the scripts' own errors their Go form.
+// typed returns the Go form of a script's own error.
 func typed(err error) error {
 	switch {
 	case redis.HasErrorPrefix(err, "FENCED number"):
