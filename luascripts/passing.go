@@ -19,7 +19,6 @@ func Passing(err error) bool {
 	return moved || ask || redis.IsTryAgainError(err) || redis.IsClusterDownError(err)
 }
 
-// Reconsider has the client of a cluster ask who serves what, without waiting for
 // Reconsider makes a cluster client ask again which server holds what, without waiting
 // for it, if an error shows that this may have changed: a master does not answer, or is
 // cut off from the others. By itself the client does so when it is told MOVED, and

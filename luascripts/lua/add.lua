@@ -1,6 +1,6 @@
--- add: a channel enters a room. Where it is already, its identity stays as it is
--- and nothing is published; another identity takes its place as one change, and
--- so does the channel itself where it was in grace.
+-- add: a channel enters a room. If it is there already, its identity stays as it is and
+-- nothing is published. Another identity replaces it as one change, and so does the
+-- channel itself if it was in grace.
 -- data: a record without joined at
 function apply.a(channel, data, old)
   local record = now_ms .. data

@@ -1,5 +1,5 @@
--- amend: has the index, the presences and the graces say of a channel in a room
--- what its record does. The record itself, and so the room, stays as it is.
+-- amend: makes the index, the presences and the graces match the record of a channel in
+-- a room. The record itself, and so the room, stays as it is.
 --
 -- KEYS[1] the room's hash   KEYS[2] grace   KEYS[3] nodes   KEYS[4] node
 -- KEYS[5] presences of the node   KEYS[6] index of the node
@@ -14,7 +14,7 @@ local room, member = ARGV[3], string.char(#ARGV[3]) .. ARGV[3] .. ARGV[1] .. '!'
 local record = room ~= '' and redis.call('HGET', KEYS[1], ARGV[1] .. '!' .. ARGV[2])
 local graced = record and #record > 13 and in_grace(record)
 
--- What is not whole, or there twice, is left out.
+-- Leave out entries that are not whole, or are there twice.
 local entry, kept, have, i = redis.call('HGET', KEYS[6], ARGV[2]) or '', {}, {[''] = true}, 1
 if room ~= '' then have[room] = true end
 while i <= #entry do

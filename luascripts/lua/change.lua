@@ -1,8 +1,8 @@
--- change: what a batch does to presences, gathered before anything is written.
--- Each function returns what the reply tells of it, and whether the channel is then
--- not in the room.
+-- change: what a batch does to presences, gathered before anything is written. Each
+-- function returns what the reply says about it, and whether the channel is then not in
+-- the room.
 
--- apply holds what each operation does, by its letter.
+-- apply has the function of each operation, by its letter.
 local apply = {}
 
 -- graced and ungraced are what enters and leaves the sorted set of graces.
@@ -17,7 +17,7 @@ local function put(kind, channel, record)
   n_items = n + 5
 end
 
--- enter has a channel enter with a record that its node knows.
+-- enter adds a channel with a record that its node knows.
 local function enter(channel, record)
   put('+', channel, record)
   tally(record, 1)
@@ -29,7 +29,7 @@ local function revise(channel, record)
   return '~' .. size(record) .. record
 end
 
--- depart tells of a departure without the info: who follows the room has it.
+-- depart reports a departure without the info: those who follow the room have it.
 local function depart(channel, record, reason)
   local bare = without_info(record)
   local told = size(bare) .. bare
@@ -43,7 +43,7 @@ local function depart(channel, record, reason)
   return '-' .. reason .. told
 end
 
--- replace has a presence depart before the channel enters again, with the claim that
+-- replace makes a presence depart before the channel enters again, with the claim that
 -- it may have given up.
 local function replace(channel, old, record)
   local told = depart(channel, old, in_grace(old) and grace_reason(old) or 's')
@@ -51,7 +51,8 @@ local function replace(channel, old, record)
   return told .. enter(channel, record)
 end
 
--- claim has an exclusive channel take the place of another, of which it tells.
+-- claim makes an exclusive channel replace another, and returns the report of that
+-- departure.
 local function claim(channel, record)
   if not is_exclusive(record) then return '' end
   local holder, theirs, mine = rival(channel, record)
@@ -62,7 +63,7 @@ local function claim(channel, record)
   return '*' .. netstring(holder) .. sub(told, 2)
 end
 
--- yield has an exclusive channel not be there, as another is.
+-- yield keeps an exclusive channel out, because another is there.
 local function yield(channel, old)
   return (old and depart(channel, old, 'r') or '') .. '^'
 end

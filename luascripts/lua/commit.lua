@@ -1,11 +1,11 @@
 -- commit: writes what change gathered for a room, and publishes it as one event.
 --
--- To each key it adds before it removes: one that a script empties while its slot
--- is on its way to another master, it cannot make again.
+-- It adds to each key before it removes: a script that empties a key while its slot is
+-- moving to another master cannot make it again.
 
 local born, filled, emptied = list(), list(), list()
 
--- enlist_room notes what the registries are to say of the room.
+-- enlist_room notes the changes to the registries for the room.
 local function enlist_room()
   if not exists then
     push(born, sub(room_name, 2))
@@ -16,8 +16,8 @@ local function enlist_room()
   end
 end
 
--- advance gives the room its next revision, has the header and the registries say
--- so, and returns the line with which the event begins.
+-- advance gives the room its next revision, updates the header and the registries, and
+-- returns the first line of the event.
 local function advance()
   enlist_room()
   if not exists then -- of a damaged room more may leave than are counted
@@ -31,9 +31,8 @@ local function advance()
   return revision .. ' ' .. previous .. counts .. '\n'
 end
 
--- commit_room returns the event and the line with which it begins, or nothing
--- where nothing changed. Where users are to be remembered after they went, keep
--- says for how long (ms).
+-- commit_room returns the event and its first line, or nothing if nothing changed. keep
+-- is how long (ms) to remember users after they went, 0 for not at all.
 local function commit_room(publish, keep)
   run('HSET', room_key, marks, marks.n)
   if n_items == 1 then return end
@@ -49,7 +48,7 @@ local function commit_room(publish, keep)
   return event, line
 end
 
--- commit_rooms keeps the registry of rooms, those without presences, and the
+-- commit_rooms updates the registry of rooms, those without presences, and the
 -- deadlines of those in grace.
 local function commit_rooms(rooms_key, empty_key, grace_key)
   run('SADD', rooms_key, born, born.n)

@@ -1,5 +1,5 @@
--- confirm: keep, unless it is known that the presence was removed: the room is the
--- one that it was in, and nothing that its node wrote was lost.
+-- confirm: keep, unless the presence is known to have been removed: the room is still
+-- the one that it was in, and nothing that its node wrote was lost.
 -- data: 16 digits of the revision at which the node wrote it, and the record
 function apply.c(channel, data, old)
   local since = tonumber(sub(data, 1, 16))

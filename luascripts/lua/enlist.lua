@@ -1,4 +1,4 @@
--- enlist: makes the registries of rooms, and of empty ones, right for one room.
+-- enlist: corrects the registries of rooms, and of empty ones, for one room.
 --
 -- KEYS[1] the room's hash   KEYS[2] its users   KEYS[3] rooms   KEYS[4] empty
 -- ARGV[1] its name

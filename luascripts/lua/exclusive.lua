@@ -1,10 +1,10 @@
--- exclusive: of an identity's exclusive channels in a room only the newest stays.
--- Which one that is, its claim, stands in a hash: the room's name, with its length
--- before it, and the identity; and the channel. What a batch does to a claim it does
--- alone in its room.
+-- exclusive: only the newest of an identity's exclusive channels in a room stays. Its
+-- claim is in a hash. The field is the room's name, with its length before it, and the
+-- identity; the value is the channel. An operation on a claim is alone in its room in a
+-- batch.
 
 local exclusive_key
-local claims = {} -- the channel by claim, false where it is given up
+local claims = {} -- channels by claim, false if it is given up
 
 local function claim_of(record)
   return room_name .. identity_of(record)
@@ -19,7 +19,7 @@ local function rival(channel, record)
   return holder, theirs
 end
 
--- yields tells whether an exclusive channel is not the newest.
+-- yields reports whether an exclusive channel is not the newest.
 local function yields(channel, record)
   if not is_exclusive(record) then return false end
   local holder, theirs = rival(channel, record)

@@ -1,4 +1,4 @@
--- forget: takes back what is recorded of a shard, if nobody uses it.
+-- forget: deletes what is recorded of a shard, if nobody uses it.
 --
 -- KEYS[1] meta   KEYS[2] nodes   KEYS[3] rooms   KEYS[4] sweep
 --

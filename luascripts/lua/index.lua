@@ -1,10 +1,10 @@
--- index: which rooms each channel of a node is in, and when it was last seen.
--- An index entry is its rooms, each as its length (1 byte) and its name.
+-- index: which rooms each channel of a node is in, and when it was last seen. An index
+-- entry is its rooms, each as its length (1 byte) and its name.
 
--- What moves, in the order in which it came: the channel, the name of the room
--- that it enters or leaves, when it was seen, if it enters any, and whether it is
--- fresh, as an add was among what it did. A channel that moves more than once has
--- a list of names, and of whether it enters, for the index to be edited by.
+-- Moves, in order: the channel; the name of the room that it enters or leaves; when it
+-- was seen, if it enters any; and whether it is fresh, that is, an add was among its
+-- moves. A channel that moves more than once has a list of names, each with whether it
+-- enters, for editing the index.
 local moved, n_moved, place = {}, 0, {}
 local move_name, move_enters, move_seen, move_fresh, moves = {}, {}, {}, {}, {}
 
@@ -23,8 +23,8 @@ local function note(channel, name, enters, seen, fresh)
   move_seen[i], move_fresh[i] = seen or move_seen[i], fresh or move_fresh[i]
 end
 
--- edit returns an entry after several moves. What enters and is there stays where
--- it is.
+-- edit returns an entry after several moves. A room that is entered again stays in its
+-- place.
 local function edit(entry, list_of)
   local enters, kept, i = {}, list(), 1
   for m = 1, #list_of, 2 do enters[list_of[m]] = list_of[m + 1] end
@@ -41,7 +41,7 @@ local function edit(entry, list_of)
   return table.concat(kept, '', 1, kept.n)
 end
 
--- edited returns an entry after the moves of the channel in a place.
+-- edited returns an entry after the moves of the channel at a position.
 local function edited(entry, i)
   local name, enters = move_name[i], move_enters[i]
   if moves[i] then return edit(entry, moves[i]) end
@@ -50,8 +50,8 @@ local function edited(entry, i)
   return edit(entry, {name, enters})
 end
 
--- commit_index writes the entries of n channels; those that joined were seen
--- then, or later if they are not fresh; those without rooms are forgotten.
+-- commit_index writes the entries of n channels. Those that joined were seen then, or
+-- later if they are not fresh. Those without rooms are forgotten.
 local function commit_index(presences_key, index_key, channels, n)
   if n == 0 then return end
   local entries = call('HMGET', index_key, unpack(channels, 1, n))

@@ -1,6 +1,6 @@
--- keep: a channel is in a room, as its node says that it was. What is missing is
--- added, what differs is changed, and nothing is published where all is well. An
--- exclusive one goes where there is a newer.
+-- keep: a channel is in a room, as its node says. What is missing is added, what
+-- differs is changed, and nothing is published if all is well. An exclusive one leaves
+-- if there is a newer one.
 -- data: a record
 function apply.k(channel, data, old)
   if yields(channel, data) then return yield(channel, old), true end

@@ -1,5 +1,5 @@
--- limit: add, unless the room is full. So many are let in as the limit says: users
--- who are not in the room yet, whatever their channels, and anonymous channels. No
+-- limit: add, unless the room is full. It counts users, whatever their channels, and
+-- anonymous channels up to the limit; a user who is in the room already is let in. No
 -- other operation of the batch is on the room.
 -- data: the limit, a blank, and a record without joined at
 function apply.l(channel, data, old)

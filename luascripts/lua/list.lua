@@ -1,5 +1,5 @@
--- list: what is short and used everywhere. A list knows its length, for one that
--- may be empty.
+-- list: short helpers that are used everywhere. A list knows its length, as it may be
+-- empty.
 
 local call, sub, byte = redis.call, string.sub, string.byte
 
@@ -18,7 +18,7 @@ local function push(l, a, b)
   l.n = n
 end
 
--- run calls a command with a key and a list of which the first n count.
+-- run calls a command with a key and the first n values of a list.
 local function run(command, key, l, n)
   if n > 0 then call(command, key, unpack(l, 1, n)) end
 end

@@ -1,5 +1,5 @@
--- prune: removes presences of a node: those that are stale, or, if its lease has
--- lapsed, any. The node, should it live, is then told so by the fence.
+-- prune: removes presences of a node: the stale ones, or all if its lease has expired.
+-- If the node is alive after all, the fence tells it so.
 --
 -- KEYS[1] node    KEYS[2] presences of the node    KEYS[3] index of the node
 -- KEYS[4] rooms   KEYS[5] empty   KEYS[6] grace   KEYS[7] nodes   KEYS[8] meta

@@ -1,6 +1,5 @@
--- reclaim: makes a claim right: it is given up for a channel that has left, goes to
--- one of which the record is exclusive and nobody has it, and of two such channels
--- the older leaves.
+-- reclaim: corrects a claim. A channel that has left gives it up, an exclusive one
+-- takes it if nobody has it, and of two such channels the older leaves.
 --
 -- KEYS[1] rooms   KEYS[2] empty   KEYS[3] grace   KEYS[4] exclusive
 -- KEYS[5] the room's hash, which is also its topic   KEYS[6] its users

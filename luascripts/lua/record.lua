@@ -1,15 +1,14 @@
 -- record: the formats that the scripts share.
 --
--- A record is 13 digits of joined at (ms), flags (1 byte), length of the
--- identity (1 byte), identity, and the info. The identity is what is counted:
--- the key if there is one, else the user. With a key, the length of the user and
--- the user stand before the info. Flags: 1 the info is encrypted, 2 there is a
--- key, 4 it is in grace, and its last byte is the reason for which it will go, 8 it
--- is exclusive.
+-- A record is 13 digits of joined at (ms), flags (1 byte), length of the identity (1
+-- byte), identity, and the info. The identity is what is counted: the key if there is
+-- one, else the user. With a key, the length of the user and the user precede the info.
+-- Flags: 1 the info is encrypted; 2 there is a key; 4 it is in grace, and its last byte
+-- is the reason that it will go for; 8 it is exclusive.
 -- Numbers of 16 digits are written with %.0f: tostring would round them.
 
--- text writes a number. Most come again within a call, and to write one takes
--- as long as to call Redis.
+-- text writes a number. Most recur within a call, and writing one takes as long as
+-- calling Redis.
 local texts = {}
 local function text(n)
   local t = texts[n]
@@ -20,7 +19,7 @@ local function text(n)
   return t
 end
 
--- size is what stands before the bytes of a netstring.
+-- size returns what precedes the bytes of a netstring.
 local sizes = {}
 local function size(s)
   local t = sizes[#s]
@@ -47,7 +46,7 @@ local function is_exclusive(record)
   return byte(record, 14) >= 8
 end
 
--- grace_reason is why a record in grace will go.
+-- grace_reason returns the reason that a record in grace will go for.
 local function grace_reason(record)
   return sub(record, -1)
 end
@@ -56,7 +55,8 @@ local function mark_grace(record, reason)
   return sub(record, 1, 13) .. string.char(byte(record, 14) + 4) .. sub(record, 15) .. reason
 end
 
--- names_of returns a record from its flags to its user, as it is without info.
+-- names_of returns a record from its flags to its user, with the flags of a record
+-- without info.
 local function names_of(record)
   local flags, identity = byte(record, 14, 15)
   local stop = 15 + identity
@@ -65,7 +65,7 @@ local function names_of(record)
   return string.char((flags % 4 >= 2 and 2 or 0) + (flags >= 8 and 8 or 0)) .. sub(record, 15, stop)
 end
 
--- without_info returns a record as an event tells of one who has left.
+-- without_info returns a record as the event of a departure has it.
 local function without_info(record)
   local flags, identity = byte(record, 14, 15)
   if flags == 0 then return sub(record, 1, 15 + identity) end

@@ -1,6 +1,6 @@
--- recount: makes the counts of a room those of its presences, unless it has
--- changed since they were counted. Of a large room the users come in several
--- calls, and the header with the last.
+-- recount: sets the counts of a room to those of its presences, unless it has changed
+-- since they were counted. The users of a large room come in several calls, and the
+-- header with the last.
 --
 -- KEYS[1] the room's hash, which is also its topic   KEYS[2] its users
 -- KEYS[3] rooms   KEYS[4] empty
@@ -27,7 +27,7 @@ for i = 8 + #junk, #ARGV, 2 do
   end
 end
 if #set > 0 then redis.call('HSET', KEYS[2], unpack(set)) end
-local users = redis.call('HLEN', KEYS[2]) -- which may be gone after this
+local users = redis.call('HLEN', KEYS[2]) -- the hash may be gone after the next line
 if #gone > 0 then users = users - redis.call('HDEL', KEYS[2], unpack(gone)) end
 if ARGV[6] == '' then return '' end
 

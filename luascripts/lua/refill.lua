@@ -1,5 +1,5 @@
--- refill: gives meta what is missing there. A new epoch has all nodes add again
--- what they hold.
+-- refill: adds what is missing in meta. A new epoch makes all nodes add again what they
+-- hold.
 --
 -- KEYS[1] meta
 -- ARGV[1] schema version   ARGV[2] number of shards

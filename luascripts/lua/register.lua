@@ -29,7 +29,7 @@ local now, epoch = string.format('%.0f', now_us), meta[3]
 if not epoch or ARGV[9] == '1' and epoch == ARGV[8] then
   epoch = now
   redis.call('HSET', KEYS[1], 'epoch', epoch)
-  if ARGV[9] == '1' then hold(KEYS[1], ARGV[7]) end -- as signatures are missing, too
+  if ARGV[9] == '1' then hold(KEYS[1], ARGV[7]) end -- as signatures are missing too
 end
 if ARGV[8] ~= '' and ARGV[8] ~= epoch then
   local healed = epoch / 1000 + ARGV[7]

@@ -1,6 +1,6 @@
 -- registry: what the registries say of a room.
 
--- enlist makes them say what there is. A room that is no more leaves no users.
+-- enlist makes the registries match the room. A room that is gone leaves no users.
 local function enlist(room_key, users_key, rooms_key, empty_key, name)
   local fields = redis.call('HLEN', room_key)
   if fields == 0 then

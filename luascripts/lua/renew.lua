@@ -1,5 +1,5 @@
--- renew: a node signs its lease, finds out whether Redis has lost what it wrote,
--- and whether its subscriber connection is one to this server.
+-- renew: a node signs its lease, and finds out whether Redis has lost what it wrote and
+-- whether it has a subscriber connection to this server.
 --
 -- KEYS[1] node     KEYS[2] nodes   KEYS[3] meta   KEYS[4] topic: the node's pulse,
 --   which is never a key, so that no lease is signed while the slot is on its way:

@@ -1,5 +1,5 @@
--- retire: forgets a node of which nothing is left, once its lease has lapsed or
--- when the node itself, named by its incarnation, asks for it.
+-- retire: forgets a node that has nothing left, once its lease has expired or when the
+-- node itself, named by its incarnation, asks for it.
 --
 -- KEYS[1] node   KEYS[2] presences of the node   KEYS[3] index of the node
 -- KEYS[4] nodes  KEYS[5] meta

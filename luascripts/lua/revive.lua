@@ -1,5 +1,5 @@
--- revive: add, of a channel that was pruned and lives. An exclusive one does not
--- come back where another has taken its place.
+-- revive: add, for a pruned channel that is alive. An exclusive one does not come back
+-- if another has taken its place.
 -- data: a record without joined at
 function apply.v(channel, data, old)
   local record = now_ms .. data

@@ -1,6 +1,6 @@
--- room: the room that is being changed, what is to be written there, and what is
--- to be told of it. All of it is in variables and lists that the next room uses
--- again: a table for each would cost as much as the commands.
+-- room: the room that is being changed, what to write there, and what to report. All of
+-- it is in variables and lists that are reused for the next room: a table for each
+-- would cost as much as the commands.
 --
 -- A room's header, its field with the empty name, is
 -- "<revision> <birth> <presences> <users> <anonymous>".
@@ -10,17 +10,17 @@ local exists, revision, birth, before, presences, users, anonymous
 
 local puts, n_puts = {''}, 0     -- fields and values, the header first
 local drops, n_drops = {}, 0     -- channels
-local items, n_items = {}, 0     -- of the event, in pieces, its line first
+local items, n_items = {}, 0     -- of the event, in pieces, its first line first
 local touched, n_touched = {}, 0 -- identities whose channels have changed
 local delta = {}                 -- by how many, for each
 local turns, n_turns = {}, 0     -- items of users who came or went
-local marks = list()             -- channels and their records in grace, not told
+local marks = list()             -- channels and their records in grace, not reported
 
--- strays are the users of rooms that are no more, as an eviction may leave them.
+-- strays are the users of rooms that no longer exist, as an eviction may leave them.
 local strays = list()
 
--- read_room reads the header of a room and the records of some channels, for
--- open_room. All rooms are read before any is changed.
+-- read_room reads the header of a room and the records of some channels, for open_room.
+-- All rooms are read before any is changed.
 local function read_room(key, users_of, ...)
   local old = call('HMGET', key, '', ...)
   if not old[1] then push(strays, users_of) end
@@ -31,8 +31,8 @@ local function clear_strays()
   if strays.n > 0 then call('DEL', unpack(strays, 1, strays.n)) end
 end
 
--- open_room begins the changes of a room. Its name comes with its length before
--- it, as the index has it.
+-- open_room begins the changes of a room. Its name comes with its length before it, as
+-- in the index.
 local function open_room(header, name, key, users_of, seen_of)
   room_name, room_key, users_key, seen_key = name, key, users_of, seen_of
   exists = header ~= false

@@ -1,15 +1,15 @@
--- single: the usual case of a room, of which a batch has one channel that enters
--- and was not there, or that leaves, neither exclusive nor in grace. It does what
--- change and commit do for any number of them, without their lists: a join takes 0.85
--- of what it would.
+-- single: the usual case of a room, for which a batch has a single channel that is new
+-- and enters, or that leaves, neither exclusive nor in grace. It does what change and
+-- commit do for any number of channels, without their lists: a join takes 0.85 of the
+-- time.
 
 local function is_single(letters, data, old, keep)
   if letters == 'a' then return not old and byte(data, 1) < 8 end
   return letters == 'r' and keep == 0 and old and byte(old, 14) < 4
 end
 
--- count_single applies a difference of 1 and returns the item that says that the
--- user came or went, or ''.
+-- count_single applies a difference of 1. It returns the item that says that the user
+-- came or went, or ''.
 local function count_single(identity, by)
   presences = presences + by
   if identity == '' then
@@ -28,9 +28,8 @@ local function count_single(identity, by)
   return ''
 end
 
--- enter_single and leave_single change the room that is open. Like those of
--- change and commit, they return what the reply tells: of the channel, of its
--- user, and the line of the event.
+-- enter_single and leave_single change the open room. Like change and commit, they
+-- return what the reply says of the channel and of its user, and the line of the event.
 
 local function enter_single(channel, data, publish)
   local record = now_ms .. data

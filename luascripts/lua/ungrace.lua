@@ -1,5 +1,5 @@
--- ungrace: removes those who left with a grace: those whose deadline has passed,
--- or, for a reason of the caller's, any.
+-- ungrace: removes presences that left with a grace: those past their deadline or, with
+-- the caller's reason, all.
 --
 -- KEYS[1] grace   KEYS[2] rooms   KEYS[3] empty   KEYS[4] meta   KEYS[5] exclusive
 -- KEYS[6] nodes
@@ -37,7 +37,7 @@ for r = 1, olds.n do
     if record and in_grace(record) then
       if due then depart(channel, record, ARGV[1] ~= '' and ARGV[1] or grace_reason(record)) end
     elseif deadlines[i] then
-      push(ungraced, members[i]) -- of a presence that is no more
+      push(ungraced, members[i]) -- of a presence that no longer exists
     end
   end
   at = at + n

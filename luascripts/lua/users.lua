@@ -1,10 +1,10 @@
--- users: how many channels each identity has in a room, and when it was last
--- there, where that is asked for.
+-- users: how many channels each identity has in a room and, if asked for, when it was
+-- last there.
 
 -- max_last_seen bounds how many are remembered of a room: the newest.
 local max_last_seen = 10000
 
-local gone, went = list(), list() -- who is to be dropped, and who of them was there
+local gone, went = list(), list() -- users to drop, and those of them that were there
 
 local function tally(record, by)
   local identity = identity_of(record)
@@ -26,7 +26,7 @@ local function turn(kind, user)
   turns[n_turns] = kind .. size(user) .. user
 end
 
--- judge says whether a user came or went.
+-- judge notes whether a user came or went.
 local function judge(user, was, is)
   if is > 0 then
     if was == 0 then
@@ -70,7 +70,7 @@ local function count_users()
   run('HDEL', users_key, gone, gone.n)
 end
 
--- remember notes when users went, for a while (ms).
+-- remember records when users went, and keeps that for a while (ms).
 local function remember(keep)
   local seen = list()
   for i = 1, went.n do push(seen, now_ms, went[i]) end

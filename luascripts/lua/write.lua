@@ -1,5 +1,5 @@
--- write: changes presences of one node's channels, in one step. A leave-all is a
--- removal from each of the channel's rooms.
+-- write: changes presences of one node's channels in one step. A leave-all is a removal
+-- from each of the channel's rooms.
 --
 -- KEYS[1] node       KEYS[2] presences of the node  KEYS[3] index of the node
 -- KEYS[4] rooms      KEYS[5] empty                  KEYS[6] grace
