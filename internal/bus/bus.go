@@ -1,11 +1,10 @@
 // Package bus keeps a node's subscriptions to topics of Redis pub/sub alive.
 //
-// On a single Redis all topics share one connection. On a cluster they are those
-// of sharded pub/sub: the topics of a slot are a lane, and there is a connection
-// to each master that serves some of the lanes. Subscriptions are sent in
-// batches, confirmed before they are relied on, and made again where the
-// connection was lost or the slot has moved; the listener of a topic then hears
-// of the gap.
+// On a single Redis all topics share one connection. On a cluster they use sharded
+// pub/sub: the topics of a slot form a lane, and there is a connection to each master
+// that serves some of the lanes. Subscriptions are sent in batches, confirmed before
+// they are relied on, and made again if the connection is lost or the slot moves. The
+// topic's listener is then told of the gap.
 package bus
 
 import (
@@ -20,11 +19,11 @@ import (
 	"github.com/rollcall-go/rollcall/internal/outagelog"
 )
 
-// ErrClosed is returned once the Bus was closed.
+// ErrClosed is returned once the Bus is closed.
 var ErrClosed = errors.New("rollcall: closed")
 
-// Listener hears one topic. Its methods are called one at a time, and hold up
-// the other topics of the connection while they run.
+// Listener listens to one topic. Its methods are called one at a time, and block the
+// other topics of the connection while they run.
 type Listener interface {
 	// Frame is called with each message of the topic.
 	Frame(data string)
@@ -35,7 +34,7 @@ type Listener interface {
 // Options of a Bus. All are required.
 type Options struct {
 	Linger    time.Duration // how long a topic without listener stays subscribed
-	KeepAlive time.Duration // a connection silent for so long is probed, then made again
+	KeepAlive time.Duration // a connection silent for this long is probed, then made again
 	Logger    *zap.Logger
 }
 
@@ -48,9 +47,9 @@ type Bus struct {
 	mu      sync.RWMutex
 	lanes   map[int]*lane
 	conns   map[string]*conn // by the address of the server
-	pauses  map[string]pause // the same, of servers that could not be reached
+	pauses  map[string]pause // likewise, of servers that could not be reached
 	last    uint64           // id of the last connection
-	leaving []leaving        // in the order of their deadlines
+	leaving []leaving        // sorted by deadline
 	checkAt time.Time        // when to compare the lanes with the owners of their slots
 
 	dirty chan struct{}
@@ -59,30 +58,30 @@ type Bus struct {
 	work  sync.WaitGroup
 }
 
-// leaving is a topic that was given up. Where the topic has another deadline, it
-// was taken up since, and has a later place if it was given up again.
+// leaving is a topic that was given up. If the topic has another deadline, it has been
+// taken up since, and if given up again, it has a later place.
 type leaving struct {
 	topic    *topic
 	deadline time.Time
 }
 
-// topic is what the Bus wants of one topic, and how far it is with it. All but
-// hearing is guarded by the Bus's mu, and hearing is locked before that.
+// topic is what the Bus wants of one topic, and its progress. Everything except hearing
+// is guarded by the Bus's mu. Lock hearing before mu.
 type topic struct {
 	name     string
 	lane     *lane
 	listener Listener // nil: nobody listens, it lingers
 	deadline time.Time
-	asked    *command      // what subscribes to it on the lane's connection; nil: nothing yet
-	ready    chan struct{} // closed while that connection has confirmed it, and once it is gone
+	asked    *command      // subscribes to it on the lane's connection; nil if not sent yet
+	ready    chan struct{} // closed while that connection has confirmed the topic, and once the topic is gone
 	gap      bool          // an earlier connection had it
 	gone     bool          // given up for good
 
 	hearing sync.Mutex // held while the listener is called
 }
 
-// isReady is the channel of all topics that are confirmed, of which a node may have
-// very many.
+// isReady is the ready channel of all confirmed topics, of which a node may have very
+// many.
 var isReady = func() chan struct{} {
 	c := make(chan struct{})
 	close(c)
@@ -105,7 +104,7 @@ func newBus(r route, opts Options) *Bus {
 		outages: outagelog.New[string](outagelog.Options{
 			Logger: opts.Logger, Field: "servers",
 			Away: "subscriber connections lost", Back: "subscriber connections are back",
-			Gather: time.Second, Forget: outagelog.Remind, // it may have no slots any more
+			Gather: time.Second, Forget: outagelog.Remind, // a server may have no slots any more
 		}),
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
@@ -114,7 +113,7 @@ func newBus(r route, opts Options) *Bus {
 	return b
 }
 
-// Close ends the connections and waits until they have.
+// Close ends the connections and waits until they have ended.
 func (b *Bus) Close() {
 	b.stop()
 	b.work.Wait()
@@ -126,7 +125,7 @@ type Subscription struct {
 	topic *topic
 }
 
-// Subscribe makes l the listener of a topic, which has no other.
+// Subscribe makes l the listener of a topic, which must have no other.
 func (b *Bus) Subscribe(name string, l Listener) *Subscription {
 	slot := b.route.slot(name)
 	b.mu.Lock()
@@ -150,9 +149,9 @@ func (b *Bus) Subscribe(name string, l Listener) *Subscription {
 	return &Subscription{bus: b, topic: t}
 }
 
-// Wait returns when the current connection has confirmed the subscription. It
-// returns ErrClosed where that was closed, and does not linger any more, and an
-// error at once where the server is away.
+// Wait returns when the current connection has confirmed the subscription. It returns
+// ErrClosed if the subscription was closed and no longer lingers. If the server is
+// away, it returns an error at once.
 func (s *Subscription) Wait(ctx context.Context) error {
 	for {
 		s.bus.mu.RLock()
@@ -180,8 +179,8 @@ func (s *Subscription) Wait(ctx context.Context) error {
 	}
 }
 
-// Close gives the topic up. It stays subscribed for a while, so that a room
-// that is left and entered again and again costs no traffic.
+// Close gives the topic up. It stays subscribed for a while, so that leaving and
+// entering a room again and again costs no traffic.
 func (s *Subscription) Close() {
 	b := s.bus
 	b.mu.Lock()
@@ -194,19 +193,19 @@ func (s *Subscription) Close() {
 	}
 }
 
-// Connection returns the number of the connection that has confirmed the
-// subscription, 0 while none has.
+// Connection returns the number of the connection that has confirmed the subscription,
+// or 0 if none has.
 func (s *Subscription) Connection() uint64 {
 	s.bus.mu.RLock()
 	defer s.bus.mu.RUnlock()
 	return s.topic.connection()
 }
 
-// Doubt tells that the server which should have the subscription does not,
-// though that connection had confirmed it: it may have lost its role, say, and
-// still answer. Unless another connection has confirmed it since, the topic is
-// subscribed anew: on a new connection to a single server, and on a cluster, with
-// the others of its lane, by what the cluster says then.
+// Doubt reports that the server that should have the subscription does not, although
+// that connection had confirmed it. For example, it may have lost its role and still
+// answer. Unless another connection has confirmed the topic since, it is subscribed
+// anew: on a new connection to a single server, and on a cluster, with the others of
+// its lane, where the cluster then says.
 func (s *Subscription) Doubt(connection uint64) {
 	b := s.bus
 	b.mu.Lock()

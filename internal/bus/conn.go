@@ -33,17 +33,17 @@ type conn struct {
 	ctx    context.Context
 	end    context.CancelCauseFunc
 	dirty  chan struct{}
-	heard  atomic.Uint64 // how many things have come
+	heard  atomic.Uint64 // how many replies and messages have arrived
 
 	// The Bus's mu guards these.
 	join, leave []*topic   // to be sent
-	sent        []*command // not answered yet, in full
-	doubtedAt   time.Time  // zero: it is not
-	doubtedWith uint64     // what heard was then
+	sent        []*command // not fully answered yet
+	doubtedAt   time.Time  // zero if it is not in doubt
+	doubtedWith uint64     // the value of heard at that time
 }
 
-// command is a SUBSCRIBE or an UNSUBSCRIBE. The server answers each topic of
-// one, in their order, before those of the next.
+// command is a SUBSCRIBE or an UNSUBSCRIBE. The server answers each topic of a command,
+// in order, before those of the next.
 type command struct {
 	subscribe bool
 	topics    []*topic
@@ -60,13 +60,13 @@ func (b *Bus) connect(s server) *conn {
 	return c
 }
 
-// subscribe has a topic subscribed.
+// subscribe queues the subscription of a topic.
 func (c *conn) subscribe(t *topic) {
 	c.join = append(c.join, t)
 	c.wake()
 }
 
-// unsubscribe undoes it.
+// unsubscribe queues the end of a subscription.
 func (c *conn) unsubscribe(t *topic) {
 	c.leave = append(c.leave, t)
 	c.wake()
@@ -84,10 +84,10 @@ func (c *conn) serve() error {
 	c.ps = c.server.client.Subscribe(c.ctx)
 	closeOnce := sync.OnceFunc(func() { c.ps.Close() })
 	defer closeOnce()
-	if err := c.ps.Ping(c.ctx); err != nil { // opens it, which reader and writer would both wait for
+	if err := c.ps.Ping(c.ctx); err != nil { // opens the connection, which reader and writer would otherwise both wait for
 		return err
 	}
-	defer context.AfterFunc(c.ctx, closeOnce)() // a blocked read ends by Close only
+	defer context.AfterFunc(c.ctx, closeOnce)() // only Close ends a blocked read
 	var writer sync.WaitGroup
 	defer writer.Wait()
 	writer.Go(func() { c.end(c.write()) })
@@ -95,7 +95,7 @@ func (c *conn) serve() error {
 	return context.Cause(c.ctx)
 }
 
-// write sends what is to be sent.
+// write sends the queued commands.
 func (c *conn) write() error {
 	for {
 		for _, cmd := range c.take() {
@@ -128,9 +128,9 @@ func (c *conn) send(cmd *command) error {
 	}
 }
 
-// take returns the commands for what is to be sent. A topic that was given up,
-// and taken up again, ends as subscribed: its second self was not asked for
-// before the first was given up.
+// take returns the commands for what is queued. A topic that was given up and taken up
+// again ends as subscribed, because it was given up before its second self was asked
+// for.
 func (c *conn) take() []*command {
 	c.bus.mu.Lock()
 	defer c.bus.mu.Unlock()
@@ -166,7 +166,7 @@ func commands(subscribe bool, topics []*topic) (cmds []*command) {
 	return cmds
 }
 
-// read hands on what comes.
+// read handles what arrives.
 func (c *conn) read() error {
 	probed := false
 	for {
@@ -223,7 +223,7 @@ func (c *conn) handle(msg any) error {
 	return nil
 }
 
-// oldest returns what the server is to answer next, nil for nothing.
+// oldest returns the command that the server answers next, nil if there is none.
 func (c *conn) oldest() *command {
 	if len(c.sent) == 0 {
 		return nil
@@ -231,8 +231,8 @@ func (c *conn) oldest() *command {
 	return c.sent[0]
 }
 
-// answer counts an answer about a topic. It returns nil if the server was not
-// asked for it.
+// answer counts an answer about a topic. It returns nil if the server was not asked for
+// it.
 func (c *conn) answer(subscribe bool, name string) (*command, *topic) {
 	cmd := c.oldest()
 	if cmd == nil || cmd.subscribe != subscribe || cmd.topics[cmd.answered].name != name {
@@ -245,9 +245,8 @@ func (c *conn) answer(subscribe bool, name string) (*command, *topic) {
 	return cmd, t
 }
 
-// subscribed confirms a topic. The client subscribes by itself where it has
-// replaced a connection by itself: what was sent meanwhile is lost, so that
-// nothing is left of this one.
+// subscribed confirms a topic. If the client has replaced a connection by itself, it
+// subscribes by itself. What was sent meanwhile is lost, so this conn must end.
 func (c *conn) subscribed(name string) error {
 	c.bus.mu.Lock()
 	cmd, t := c.answer(true, name)
@@ -274,8 +273,8 @@ func (c *conn) subscribed(name string) error {
 	return nil
 }
 
-// unsubscribed notes that a topic was given up, or, where the server was not
-// asked for it, that the slot has moved.
+// unsubscribed notes that a topic was given up or, if the server was not asked for
+// that, that the slot has moved.
 func (c *conn) unsubscribed(name string) {
 	b := c.bus
 	slot := b.route.slot(name)
@@ -289,12 +288,12 @@ func (c *conn) unsubscribed(name string) {
 	}
 }
 
-// failed takes the lane that the server does not serve off the connection. It
-// returns an error where the connection cannot go on.
+// failed takes a lane that the server does not serve off the connection. It returns an
+// error if the connection cannot go on.
 func (c *conn) failed(err error) error {
 	addr, moved := redis.IsMovedError(err)
 	if !moved && !redis.IsClusterDownError(err) || strings.HasSuffix(addr, c.server.addr) {
-		return err // where it is sent to where it is, the client has made the connection anew
+		return err // if redirected to the same server, the client has made the connection anew
 	}
 	c.bus.mu.Lock()
 	defer c.bus.mu.Unlock()
@@ -312,8 +311,9 @@ func (c *conn) failed(err error) error {
 	return nil
 }
 
-// deliver hands a message to the listener of its topic, if it is of the current
-// subscription: it may be an earlier one's, or another connection's by now.
+// deliver passes a message to the listener of its topic, if it belongs to the current
+// subscription. It may be from an earlier one, or the topic may be on another
+// connection by now.
 func (c *conn) deliver(name, data string) {
 	b := c.bus
 	slot := b.route.slot(name)

@@ -5,57 +5,57 @@ import (
 	"time"
 )
 
-// A server, and a lane that a server has refused, is tried again after a pause
-// that doubles from the first to the second.
+// A server, and a lane that a server has refused, is tried again after a pause that
+// doubles from the first to the second.
 const shortestPause, longestPause = 20 * time.Millisecond, 2 * time.Second
 
-// lane is the topics that are always on the same server: all on a single Redis,
-// those of one slot on a cluster. It is guarded by the Bus's mu.
+// lane is the topics that are always on the same server: all on a single Redis, those
+// of one slot on a cluster. It is guarded by the Bus's mu.
 type lane struct {
 	slot      int
 	key       string // one of its topics, for finding its server
 	topics    map[string]*topic
-	conn      *conn // nil: it is not known where, or the server is away
+	conn      *conn // nil if the server is unknown or away
 	refusal   refusal
 	elsewhere string // the address of another owner, seen by one check
 
-	away   error         // why it cannot be subscribed; nil once it can
-	failed chan struct{} // closed, and made anew, when away is set
+	away   error         // why the lane cannot be subscribed; nil once it can
+	failed chan struct{} // closed and renewed when away is set
 }
 
 func newLane(slot int, key string) *lane {
 	return &lane{slot: slot, key: key, topics: make(map[string]*topic), failed: make(chan struct{})}
 }
 
-// fail tells those who wait for the lane that they would wait in vain.
+// fail tells those that wait for the lane that they would wait in vain.
 func (ln *lane) fail(why error) {
 	ln.away = why
 	close(ln.failed)
 	ln.failed = make(chan struct{})
 }
 
-// refusal is that of the server that was the last to refuse a lane.
+// refusal is the latest refusal of a lane, by the server at addr.
 type refusal struct {
 	addr  string
 	at    time.Time
 	pause pause
 }
 
-// pause keeps from trying again at once.
+// pause prevents an immediate retry.
 type pause struct {
 	length time.Duration
 	until  time.Time
 }
 
-// longer returns the next pause. It has some jitter, because the nodes of a fleet
-// lose their connections together.
+// longer returns the next pause. It has some jitter, because the nodes of a fleet lose
+// their connections together.
 func (p pause) longer() pause {
 	p.length = min(max(2*p.length, shortestPause), longestPause)
 	p.until = time.Now().Add(p.length/2 + rand.N(p.length/2))
 	return p
 }
 
-// attach has the topics of a lane subscribed on a connection.
+// attach subscribes the topics of a lane on a connection.
 func (b *Bus) attach(ln *lane, c *conn) {
 	ln.conn = c
 	for _, t := range ln.topics {
@@ -63,8 +63,8 @@ func (b *Bus) attach(ln *lane, c *conn) {
 	}
 }
 
-// detach takes a lane off its connection. Nothing that comes on it is heard any
-// more, as a message could else be heard twice.
+// detach takes a lane off its connection. Nothing more is heard from that connection,
+// as otherwise a message could be heard twice.
 func (b *Bus) detach(ln *lane) {
 	c := ln.conn
 	ln.conn, ln.elsewhere = nil, ""

@@ -8,16 +8,16 @@ import (
 	"github.com/rollcall-go/rollcall/internal/hashslot"
 )
 
-// route tells which server a topic belongs to.
+// route finds the server of a topic.
 type route interface {
-	// sharded tells whether topics are those of sharded pub/sub.
+	// sharded reports whether the topics use sharded pub/sub.
 	sharded() bool
-	// slot returns what topics have in common that are always on one server.
+	// slot returns a number that is the same for topics that are always on one server.
 	slot(topic string) int
-	// owner returns the server of a topic by what is known, which may be out of
-	// date.
+	// owner returns the server of a topic according to what is known, which may be out
+	// of date.
 	owner(ctx context.Context, topic string) (server, error)
-	// refresh brings what is known up to date. It does not wait for that.
+	// refresh updates what is known, without waiting for it.
 	refresh()
 }
 
@@ -36,7 +36,7 @@ func newRoute(client redis.UniversalClient) route {
 	return single{client}
 }
 
-// single is one Redis, which its client finds also behind Sentinel.
+// single is one Redis, which its client can also find through Sentinel.
 type single struct{ client redis.UniversalClient }
 
 func (single) sharded() bool   { return false }
@@ -51,8 +51,8 @@ func (s single) owner(context.Context, string) (server, error) {
 	return server{addr: addr, client: s.client}, nil
 }
 
-// cluster is a Redis Cluster. A PubSub of the cluster's client would stay with
-// the server of its first topic, so those of the servers' own clients are used.
+// cluster is a Redis Cluster. A PubSub of the cluster's client would stay with the
+// server of its first topic, so those of the servers' own clients are used.
 type cluster struct{ client *redis.ClusterClient }
 
 func (cluster) sharded() bool         { return true }

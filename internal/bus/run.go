@@ -3,11 +3,11 @@ package bus
 import "time"
 
 const (
-	lookAgain = 250 * time.Millisecond // for a server, where something is amiss
-	answerIn  = time.Second            // after a doubt, else the connection is given up
+	lookAgain = 250 * time.Millisecond // for a server, if something is amiss
+	answerIn  = time.Second            // after a doubt, or the connection is given up
 
-	// A server that has refused a lane is not asked again for so long: a master
-	// that became a replica would accept it, and not be where messages are sent.
+	// A server that refused a lane is not asked again for this long. A master that
+	// became a replica would accept it, but messages are not sent there.
 	believe = time.Second
 )
 
@@ -40,8 +40,8 @@ func soonest(times ...time.Time) (first time.Time) {
 	return first
 }
 
-// expire gives up the topics that have lingered long enough, and returns when
-// the next one will have.
+// expire gives up the topics that have lingered long enough, and returns when the next
+// one will have.
 func (b *Bus) expire() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -63,15 +63,15 @@ func (b *Bus) forget(t *topic) {
 	delete(t.lane.topics, t.name)
 	t.gone = true
 	if !t.confirmed() {
-		close(t.ready) // ends the wait of whoever is in it
+		close(t.ready) // ends every Wait
 	}
 	if t.asked != nil {
 		t.lane.conn.unsubscribe(t)
 	}
 }
 
-// dropDeaf drops the connections on which nothing has come since they were
-// doubted, and returns when to look at the others.
+// dropDeaf drops the connections on which nothing has arrived since they were doubted,
+// and returns when to look at the others.
 func (b *Bus) dropDeaf() (next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -90,9 +90,9 @@ func (b *Bus) dropDeaf() (next time.Time) {
 	return next
 }
 
-// check takes lanes off connections to servers that do not own their slots any
-// more and have not said so: one that was cut off, say, while another was
-// promoted. It closes connections without lanes, and returns when to check again.
+// check takes lanes off connections to servers that no longer own their slots and have
+// not said so, for example because one was cut off while another was promoted. It
+// closes connections without lanes, and returns when to check again.
 func (b *Bus) check() time.Time {
 	if !b.route.sharded() {
 		return time.Time{}
@@ -131,8 +131,8 @@ func (b *Bus) check() time.Time {
 	return b.checkAt
 }
 
-// compare takes a lane off its connection if its slot has another owner, and it
-// was seen twice: who was asked may be behind.
+// compare takes a lane off its connection if its slot has another owner, seen by two
+// checks: the server that was asked may be behind.
 func (b *Bus) compare(ln *lane, owner string, err error) (amiss bool) {
 	switch {
 	case err != nil || owner == ln.conn.server.addr:
@@ -146,8 +146,8 @@ func (b *Bus) compare(ln *lane, owner string, err error) (amiss bool) {
 	return true
 }
 
-// place looks for the servers of the lanes that have no connection, and returns
-// when to look again.
+// place finds the servers of the lanes that have no connection, and returns when to
+// look again.
 func (b *Bus) place() (next time.Time) {
 	now := time.Now()
 	unplaced := b.lanesWhere(func(ln *lane) bool {

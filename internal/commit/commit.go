@@ -1,6 +1,5 @@
-// Package commit groups what concurrent callers ask for into batches: the first
-// goes at once, and what arrives while it is under way forms the next. There
-// are no timers.
+// Package commit groups what concurrent callers ask for into batches: the first runs at
+// once, and what arrives meanwhile forms the next. There are no timers.
 package commit
 
 import (
@@ -10,8 +9,8 @@ import (
 
 // Queue runs batches one after the other. It is safe for concurrent use.
 //
-// Its bound is the number of callers: each waits for the outcome of what it
-// pushed, so none has more than one item here.
+// The number of callers bounds it: each waits for the outcome of what it pushed, so
+// none has more than one item in the queue.
 type Queue[T any] struct {
 	take func(pending []T) int
 	run  func(batch []T)
@@ -65,6 +64,6 @@ func (q *Queue[T]) drain() {
 		q.pending = q.pending[n:]
 		q.mu.Unlock()
 		q.run(batch)
-		runtime.Gosched() // those who were answered may have more for the next batch
+		runtime.Gosched() // callers that were answered may have more for the next batch
 	}
 }

@@ -1,6 +1,6 @@
 // Package outagelog keeps the log of an outage short: a line when something goes away,
-// one each minute while it stays away, and one when it is back, whatever the tries in
-// between. What goes away together is in one line.
+// one each minute while it stays away, and one when it is back, however many tries
+// there are in between. What goes away together shares a line.
 package outagelog
 
 import (
@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Remind is how often a lasting outage is told of.
+// Remind is how often a lasting outage is logged.
 const Remind = time.Minute
 
 // Options of a Log.
@@ -22,9 +22,9 @@ type Options struct {
 	Logger *zap.Logger
 	Field  string        // of the names of what is away, or back
 	Away   string        // the message, a warning
-	Back   string        // the same, an info
-	Gather time.Duration // for how long to wait for others before a line is written
-	// Forget is after how long without a try something is not wanted any more. Zero:
+	Back   string        // the message, an info
+	Gather time.Duration // how long to wait for others before a line is written
+	// Forget is how long after its last try something is no longer wanted. Zero means
 	// never.
 	Forget time.Duration
 }
@@ -36,11 +36,11 @@ type Log[K cmp.Ordered] struct {
 
 	mu    sync.Mutex
 	away  map[K]*absence
-	fresh map[K]error         // away since the last line, maybe back again
-	back  map[K]time.Duration // since the last line, after how long
+	fresh map[K]error         // went away since the last line, maybe back again
+	back  map[K]time.Duration // came back since the last line, with how long each was away
 }
 
-// absence is that of one thing.
+// absence is the absence of one thing.
 type absence struct {
 	since, tried time.Time
 	cause        error
@@ -54,7 +54,7 @@ func New[K cmp.Ordered](o Options) *Log[K] {
 	}
 }
 
-// Away tells that something did not answer.
+// Away notes that something did not answer.
 func (l *Log[K]) Away(name K, cause error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +68,7 @@ func (l *Log[K]) Away(name K, cause error) {
 	a.tried, a.cause = now, cause
 }
 
-// Back tells that something answers.
+// Back notes that something answers.
 func (l *Log[K]) Back(name K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -86,7 +86,7 @@ func (l *Log[K]) wake() {
 	}
 }
 
-// Run writes until ctx ends.
+// Run writes the log until ctx ends.
 func (l *Log[K]) Run(ctx context.Context) {
 	timer := time.NewTimer(Remind)
 	defer timer.Stop()
@@ -114,7 +114,7 @@ func (l *Log[K]) tell(remind bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-l.news: // it is in these lines
+	case <-l.news: // these lines include it
 	default:
 	}
 	now := time.Now()
@@ -134,7 +134,7 @@ func (l *Log[K]) tell(remind bool) {
 	clear(l.back)
 }
 
-// tellAway names all that is away, and what was since the last line, with the first
+// tellAway logs everything that is away or was since the last line, with the first
 // cause.
 func (l *Log[K]) tellAway(now time.Time) {
 	causes, longest := maps.Clone(l.fresh), time.Duration(0)

@@ -1,9 +1,8 @@
-// Package seal encrypts and authenticates with a list of keys, so that keys can
-// be replaced while others still use the old ones: the first key seals, every
-// key opens.
+// Package seal encrypts and authenticates with a list of keys, so that keys can be
+// replaced while others still use the old ones: the first key seals, every key opens.
 //
-// It is AES-GCM with random nonces of 96 bits: a key should seal no more than
-// 2^32 times, over all processes that have it.
+// It uses AES-GCM with random nonces of 96 bits. A key should seal no more than 2^32
+// times, over all processes that have it.
 package seal
 
 import (
@@ -15,11 +14,11 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// Overhead is by how many bytes what is sealed is longer: nonce and tag.
+// Overhead is the number of bytes that sealing adds: nonce and tag.
 const Overhead = 12 + 16
 
-// ErrOpen tells that none of the keys opens what was sealed, as it was sealed
-// with another one or for another place, or was changed since.
+// ErrOpen means that none of the keys opens what was sealed: it was sealed with another
+// key or for another place, or has been changed.
 var ErrOpen = errors.New("rollcall: does not open")
 
 // Sealer is safe for concurrent use. A nil Sealer has no keys.
@@ -27,9 +26,9 @@ type Sealer struct {
 	aeads []cipher.AEAD
 }
 
-// New returns a Sealer, nil for no keys. It does not keep the slices. A key of
-// another length than 16, 24 or 32 bytes is an *luascripts.InvalidError, which
-// does not quote it.
+// New returns a Sealer, or nil if there are no keys. It does not keep the slices. If a
+// key is not 16, 24 or 32 bytes long, the error is an *luascripts.InvalidError, which
+// does not quote the key.
 func New(keys [][]byte) (*Sealer, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -51,7 +50,7 @@ func invalid(i int, reason string) error {
 	return &luascripts.InvalidError{Field: "Keys", Value: fmt.Sprintf("key %d", i), Reason: reason}
 }
 
-// Seal encrypts plaintext with the first key. It opens only with the same aad,
+// Seal encrypts plaintext with the first key. The result opens only with the same aad,
 // which says where it belongs. A nil Sealer returns the plaintext itself.
 func (s *Sealer) Seal(plaintext, aad []byte) []byte {
 	if s == nil {
@@ -60,8 +59,8 @@ func (s *Sealer) Seal(plaintext, aad []byte) []byte {
 	return s.aeads[0].Seal(make([]byte, 0, len(plaintext)+Overhead), nil, plaintext, aad)
 }
 
-// Open decrypts what one of the keys has sealed, in a slice of its own. A nil
-// Sealer opens nothing.
+// Open decrypts what one of the keys sealed, into a new slice. A nil Sealer opens
+// nothing.
 func (s *Sealer) Open(sealed, aad []byte) ([]byte, error) {
 	if s == nil || len(sealed) < Overhead {
 		return nil, ErrOpen
