@@ -11,25 +11,25 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// Gate lets in who has a session, from pages of this site and of those allowed.
+// Gate lets in users with a session, from pages of this site and of allowed ones.
 type Gate struct {
 	Layer   *groups.Layer
 	Tracker *presence.Tracker
 	// Origins are the hosts of other sites whose pages may connect, such as
-	// "app.example.com". A browser sends its cookies whatever page asks, so
-	// without this check any page could speak as the user.
+	// "app.example.com". A browser sends its cookies for any page, so without this
+	// check any page could speak as the user.
 	Origins []string
-	// User returns the user of a request's session, "" where there is none.
+	// User returns the user of a request's session, or "" if there is none.
 	User func(r *http.Request) string
-	// MayEnter tells whether a user may be in a room.
+	// MayEnter reports whether a user may be in a room.
 	MayEnter func(ctx context.Context, user, room string) bool
 }
 
-// LoggedOut closes the sockets of a user who has logged out, or was blocked.
+// LoggedOut closes the sockets of a user who has logged out or been blocked.
 var LoggedOut = groups.CloseError{Code: 4001, Reason: "logged out"}
 
-// ServeHTTP serves GET /ws/{room}. All that can be refused is refused before the
-// upgrade: a browser tells a page no more of it than that it failed.
+// ServeHTTP serves GET /ws/{room}. It refuses what it can before the upgrade, as a
+// browser tells a page only that the upgrade failed.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	user, room := g.User(r), r.PathValue("room")
 	switch {

@@ -8,10 +8,10 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// ShowCrowd tells the connections that this node has in a large room how many are
-// there, once a second at most, until ctx ends. It runs once for the room on each
-// node. Whoever joins costs no message to all: the numbers come with the events
-// that the node hears anyway, and go to its own mailboxes without Redis.
+// ShowCrowd tells this node's connections in a large room how many are there, at most
+// once a second, until ctx ends. Run it once for the room on each node. A join costs no
+// message to all: the numbers come with the events that the node hears anyway, and go
+// to its own mailboxes without Redis.
 func ShowCrowd(ctx context.Context, layer *groups.Layer, tracker *presence.Tracker, room string) error {
 	w, err := tracker.WatchCounts(ctx, room, &presence.WatchOptions{MinInterval: time.Second})
 	if err != nil {

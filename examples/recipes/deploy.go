@@ -15,9 +15,9 @@ import (
 type Deployment struct {
 	Layer   *groups.Layer
 	Tracker *presence.Tracker
-	// Notice is how long the load balancer takes to send nobody here any more.
+	// Notice is how long the load balancer takes to stop sending clients here.
 	Notice time.Duration
-	// Grace is longer than it takes the clients to come back, elsewhere.
+	// Grace is longer than the clients need to come back elsewhere.
 	Grace time.Duration
 
 	ending atomic.Bool
@@ -30,8 +30,8 @@ func (d *Deployment) Ready(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// End is called on SIGTERM. The sockets are closed with the code 1001, at which
-// clients connect again: who is back within the grace has never gone.
+// End is called on SIGTERM. It closes the sockets with the code 1001, upon which
+// clients connect again: those that are back within the grace never appear to leave.
 func (d *Deployment) End(ctx context.Context) error {
 	d.ending.Store(true)
 	select {

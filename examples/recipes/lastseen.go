@@ -8,11 +8,11 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// remembering has rooms remember for a month when each user was last there.
+// remembering makes rooms remember for a month when each user was last there.
 var remembering = presence.Options{RememberUsers: 30 * 24 * time.Hour}
 
-// Seen says of each of some users "online", "last seen 5 minutes ago", or "" where
-// nothing is known. A user is online who is in the room.
+// Seen returns for each user "online", "last seen 5 minutes ago", or "" if nothing is
+// known. A user who is in the room is online.
 func Seen(ctx context.Context, r *presence.Reader, room string, users ...string) ([]string, error) {
 	here, err := r.Users(ctx, room)
 	if err != nil {

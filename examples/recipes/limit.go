@@ -8,11 +8,11 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// tableSize is how many people a table has room for.
+// tableSize is how many people fit at a table.
 const tableSize = 4
 
-// SitDown adds a connection to a table, as heartbeat.Handler.Connect does: where
-// the table is full, the socket is closed with a code that the page knows.
+// SitDown adds a connection to a table, as heartbeat.Handler.Connect does. If the table
+// is full, the socket is closed with a code that the page knows.
 func SitDown(ctx context.Context, tracker *presence.Tracker, table, channel string, m presence.Member) error {
 	_, _, err := tracker.AddWithin(ctx, table, channel, m, tableSize)
 	if errors.Is(err, presence.ErrRoomFull) {

@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	peopleEvery = 100 * time.Millisecond // the least time between two messages
-	writeTime   = 10 * time.Second       // what a peer may take for one
+	peopleEvery = 100 * time.Millisecond // the minimum time between two messages
+	writeTime   = 10 * time.Second       // how long a peer may take for one
 )
 
-// people tells a page who is in its room: first all, then who comes and goes.
+// people tells a page who is in its room: first everybody, then who comes and goes.
 type people struct {
 	Users []string `json:"users,omitempty"`
 	Came  []string `json:"came,omitempty"`
 	Went  []string `json:"went,omitempty"`
 }
 
-// socket is a *websocket.Conn, or what takes its place in a test.
+// socket is a *websocket.Conn, or its replacement in a test.
 type socket = heartbeat.Conn[websocket.MessageType, websocket.StatusCode]
 
-// ServePeople runs a connection of a user to a room, whose page shows who is there.
+// ServePeople runs a user's connection to a room, whose page shows who is there.
 func ServePeople(ctx context.Context, conn socket, tracker *presence.Tracker, channel *groups.Channel, room, user string) error {
 	var entered presence.Revision
 	return heartbeat.Serve(ctx, conn, tracker, channel, heartbeat.Handler[websocket.MessageType]{
@@ -49,9 +49,9 @@ func ServePeople(ctx context.Context, conn socket, tracker *presence.Tracker, ch
 	}, nil)
 }
 
-// showPeople writes who is in a room, beginning with the caller's own entry, and then
-// what changes, until ctx or the tracker ends or a write fails. A slow peer holds up
-// nobody: what happens meanwhile is merged into the next message.
+// showPeople writes who is in a room, including the caller's own entry, and then what
+// changes, until ctx or the tracker ends or a write fails. A slow peer holds up nobody:
+// what happens meanwhile is merged into the next message.
 func showPeople(ctx context.Context, tracker *presence.Tracker, room string, entered presence.Revision, write func(people) error) error {
 	w, err := tracker.Watch(ctx, room, &presence.WatchOptions{MinInterval: peopleEvery, After: entered})
 	if err != nil {
@@ -64,10 +64,10 @@ func showPeople(ctx context.Context, tracker *presence.Tracker, room string, ent
 	for {
 		d, err := w.Next(ctx)
 		if err != nil {
-			return err // presence.ErrClosed too: Serve knows what to tell the peer
+			return err // also presence.ErrClosed: Serve knows what to tell the peer
 		}
 		if len(d.UsersCame)+len(d.UsersWent) == 0 {
-			continue // another socket of somebody, or an info
+			continue // another socket of a user, or an info
 		}
 		if err := write(people{Came: d.UsersCame, Went: d.UsersWent}); err != nil {
 			return err

@@ -7,15 +7,15 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// The names of rooms begin with what they are for, so that no visitor who names a
-// room can name a session.
+// Names of rooms begin with their purpose, so that no visitor who names a room can name
+// a session.
 func roomName(room string) string    { return "room:" + room }
 func sessionName(user string) string { return "session:" + user }
 
-// EnterAlone has a connection enter a room as the only one of its user, wherever the
+// EnterAlone makes a connection enter a room as the only one of its user, wherever the
 // others are, as heartbeat.Handler.Connect does. The room comes first: the session ends
-// the connection before, and if the user were not in the room again by then, all would
-// see the user leave and come back.
+// the previous connection, and if the user were not in the room again by then,
+// everybody would see the user leave and come back.
 func EnterAlone(ctx context.Context, tracker *presence.Tracker, room, channel, user string) error {
 	m := presence.Member{User: user}
 	if _, _, err := tracker.Add(ctx, roomName(room), channel, m); err != nil {
@@ -26,8 +26,9 @@ func EnterAlone(ctx context.Context, tracker *presence.Tracker, room, channel, u
 	return err
 }
 
-// EndReplaced is presence.Options.OnEvict: it closes the socket of who has come again
-// elsewhere, with a code at which the page does not try again by itself.
+// EndReplaced is for presence.Options.OnEvict: it closes the socket of a user who has
+// connected again elsewhere, with a code that tells the page not to reconnect by
+// itself.
 func EndReplaced(layer *groups.Layer) func(context.Context, *presence.Tracker, presence.Eviction) {
 	return func(_ context.Context, _ *presence.Tracker, e presence.Eviction) {
 		if e.Reason != presence.Replaced {

@@ -11,9 +11,9 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// TenantNode makes a node of one tenant's own fleet: under a prefix of its own it
-// shares nothing with the others but the server. It costs a subscriber connection,
-// leases and sweeps for each tenant, so it is for some tens of them.
+// TenantNode makes a node of one tenant's own fleet: under its own prefix it shares
+// nothing with the others but the server. Each tenant costs a subscriber connection,
+// leases and sweeps, so this is for a few tens of tenants.
 func TenantNode(ctx context.Context, client redis.UniversalClient, tenant string) (*groups.Layer, *presence.Tracker, error) {
 	layer, err := groups.New(ctx, client, &groups.Options{Prefix: "presence-" + tenant})
 	if err != nil {
@@ -26,7 +26,7 @@ func TenantNode(ctx context.Context, client redis.UniversalClient, tenant string
 	return layer, tracker, nil
 }
 
-// TenantRoom is a tenant's room in a fleet that all share, for any number of
+// TenantRoom returns a tenant's room in a fleet that all share, for any number of
 // tenants. Two tenants never have the same room, as a tenant's name has no slash.
 func TenantRoom(tenant, room string) (string, error) {
 	if tenant == "" || strings.Contains(tenant, "/") {

@@ -7,12 +7,12 @@ import (
 	"github.com/rollcall-go/rollcall/groups"
 )
 
-// typingEvery is how often a room is told of one who goes on typing. Pages show it
+// typingEvery is how often a room is told that somebody is still typing. Pages show it
 // for a second longer than that after they were last told.
 const typingEvery = 3 * time.Second
 
-// Typist tells a room that one user types. Each connection has its own, which one
-// goroutine at a time may use.
+// Typist tells a room that a user is typing. Each connection has its own, for use by
+// one goroutine at a time.
 type Typist struct {
 	Layer *groups.Layer
 	Room  string
@@ -21,7 +21,7 @@ type Typist struct {
 	told time.Time
 }
 
-// Typed is called with each sign from the client that a key was pressed.
+// Typed is called for each signal from the client that a key was pressed.
 func (t *Typist) Typed(ctx context.Context) error {
 	if time.Since(t.told) < typingEvery {
 		return nil
