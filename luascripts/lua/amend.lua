@@ -6,7 +6,7 @@
 -- ARGV[1] node id   ARGV[2] short name of the channel
 -- ARGV[3] room, '' for the channel's entry in the index alone
 -- ARGV[4] lease in ms of a node that has no row
--- ARGV[5] grace in ms where the deadline is lost
+-- ARGV[5] grace in ms if the deadline is lost
 --
 -- Returns 1.
 

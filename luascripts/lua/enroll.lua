@@ -1,7 +1,8 @@
 -- enroll: lists a node that is not listed, if it has any data.
 --
--- KEYS[1] nodes   KEYS[2] node   KEYS[3] presences of the node   KEYS[4] index of the node
--- ARGV[1] node id   ARGV[2] lease in ms where its row has none
+-- KEYS[1] nodes   KEYS[2] node   KEYS[3] presences of the node
+-- KEYS[4] index of the node
+-- ARGV[1] node id   ARGV[2] lease in ms if its row has none
 --
 -- Returns 1.
 

@@ -2,8 +2,9 @@
 -- would prune at the same time is reported as one change of a room. No removal relies
 -- on it: a sweeper that dies with the turn loses it after a while.
 --
--- KEYS[1] sweep   KEYS[2] meta   KEYS[3] nodes   KEYS[4] whole, when taking it: while leases cannot
---   be signed, as the slot is on its way, no sweep begins
+-- KEYS[1] sweep   KEYS[2] meta   KEYS[3] nodes
+-- KEYS[4] whole, when taking the turn: no sweep begins while the slot is moving, as
+--   leases cannot be signed then
 -- ARGV[1] token of the sweeper   ARGV[2] for how long in ms, 0 gives it back
 --
 -- Returns 1 if the sweeper has the turn, or had it when giving it back.

@@ -11,19 +11,19 @@
 -- ARGV[6] number of channels that were not seen for some time, then for each its
 --   name and that time in ms
 -- then for each room: its name, with its length (1 byte) before it; a letter for
---   each of its operations; the channel of each; and the data of each: see add
---   (a), limit (l), revive (v), keep (k), confirm (c), update (u), grace (g) and remove (r)
+--   each of its operations; the channel of each; and the data of each: see add (a),
+--   limit (l), revive (v), keep (k), confirm (c), update (u), grace (g) and remove (r)
 --
--- Returns the time in ms and a blank; then for each room what became of each
--- operation: + (it entered), ~ and the record (it changed), - and the reason and
--- the record without info (it left, and may then enter), g (it is in grace), .
--- (there is none), ! (the room is full), ^ (another is there in its place), = and the
--- record (all is as before); before it, where a channel has left for it, * and that
--- channel, the reason and the record without info; then > or < and each user who came
--- or went; and the line of its event, or its revision alone where nothing changed, and
--- a newline. Channels, records and users are netstrings.
--- Errors: FENCED when the incarnation is not the node's, or when this is not the
--- batch that follows the node's last one.
+-- Returns the time in ms and a blank. Then for each room the result of each operation:
+-- + (it entered), ~ and the record (it changed), - and the reason and the record without
+-- info (it left, and may then enter), g (it is in grace), . (there is none), ! (the room
+-- is full), ^ (another is there in its place), = and the record (all is as before). If
+-- another channel left for it, the result follows * and that channel, the reason and the
+-- record without info. Then > or < and each user who came or went; and the line of its
+-- event, or only its revision if nothing changed, and a newline. Channels, records and
+-- users are netstrings.
+-- Errors: FENCED if the incarnation is not the node's, or if this is not the batch that
+-- follows the node's last one.
 
 local fence = call('HMGET', KEYS[1], 'incarnation', 'number')
 if fence[1] ~= ARGV[2] then return redis.error_reply('FENCED incarnation') end
