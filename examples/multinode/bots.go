@@ -27,8 +27,8 @@ var (
 	}
 )
 
-// bot is a simulated visitor: an ordinary websocket client that wanders
-// between the rooms, and between the nodes as a load balancer would send it.
+// bot is a simulated visitor: an ordinary websocket client that wanders between the
+// rooms, and between the nodes as a load balancer would send it.
 type bot struct {
 	name  string // empty: anonymous
 	room  int
@@ -57,7 +57,7 @@ func (b *bot) run(ctx context.Context) {
 	}
 }
 
-// visit stays in the room until the time has come, or its node has gone.
+// visit stays in the room until the time is up or its node is gone.
 func (b *bot) visit(ctx context.Context, until time.Time) {
 	base := b.fleet.someNode()
 	if base == "" {
@@ -100,7 +100,7 @@ func (b *bot) visit(ctx context.Context, until time.Time) {
 	}
 }
 
-// someNode is the address of a node that runs, empty if none does.
+// someNode returns the address of a running node, or "" if there is none.
 func (f *fleet) someNode() string {
 	var up []string
 	for _, n := range f.status() {

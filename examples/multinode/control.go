@@ -17,20 +17,20 @@ import (
 	"time"
 )
 
-// nodeStatus is a node as GET /fleet shows it. The supervisor knows all but
-// Alive, which is what Redis knows and the node that is asked fills in.
+// nodeStatus is a node as GET /fleet shows it. The supervisor knows everything except
+// Alive: Redis knows that, and the node that is asked fills it in.
 type nodeStatus struct {
 	Node        int     `json:"node"`
 	URL         string  `json:"url"`
-	ID          string  `json:"id"` // its name in Redis; another one after each start
+	ID          string  `json:"id"` // its name in Redis, new after each start
 	State       string  `json:"state"`
 	Since       float64 `json:"since"` // seconds in this state
 	Connections int     `json:"connections"`
-	Alive       *bool   `json:"alive"` // whether its lease in Redis is current; null: it has none
+	Alive       *bool   `json:"alive"` // whether its lease in Redis is current; null if it has none
 }
 
-// control lets nodes ask the supervisor about the fleet, and do to a node
-// what one wants to watch. Only this fleet's nodes know the token.
+// control lets nodes ask the supervisor about the fleet, and act on a node as the
+// visitor wants to watch. Only this fleet's nodes know the token.
 type control struct {
 	url, token string
 	server     *http.Server
@@ -110,9 +110,9 @@ type fleetStatus struct {
 	Self   int          `json:"self"`    // the node that answers
 	MaxAge float64      `json:"max_age"` // in seconds
 	Lease  float64      `json:"lease"`   // in seconds
-	Sweep  float64      `json:"sweep"`   // how often a node looks for who is older, in seconds
-	Freeze float64      `json:"freeze"`  // how long one lasts, in seconds
-	Redis  bool         `json:"redis"`   // it answers this node
+	Sweep  float64      `json:"sweep"`   // how often a node looks for older presences, in seconds
+	Freeze float64      `json:"freeze"`  // how long a freeze lasts, in seconds
+	Redis  bool         `json:"redis"`   // whether it answers this node
 	Nodes  []nodeStatus `json:"nodes"`
 }
 
@@ -136,8 +136,7 @@ func (n *node) serveFleet(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadGateway, err)
 		return
 	}
-	// Redis away is no reason to say nothing about the processes, nor to say it
-	// later than the page waits.
+	// Even when Redis is away, report the processes, and no later than the page waits.
 	ctx, cancel = context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if known, err := n.tracker.Nodes(ctx); err == nil {
@@ -155,17 +154,17 @@ func (n *node) serveFleet(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, status)
 }
 
-// serveAction passes on what the page's buttons ask for.
+// serveAction forwards what the page's buttons ask for.
 func (n *node) serveAction(w http.ResponseWriter, r *http.Request) {
 	path := "/fleet/" + url.PathEscape(r.PathValue("node")) + "/" + url.PathEscape(r.PathValue("action"))
 	action := r.PathValue("action")
 	itself := r.PathValue("node") == strconv.Itoa(n.config.Number) && (action == "crash" || action == "freeze")
 	if itself {
-		// This process will not live to tell, so it tells first.
+		// This process may not survive, so it answers first.
 		writeJSON(w, http.StatusAccepted, struct{}{})
 		http.NewResponseController(w).Flush()
 	}
-	// With this answer the client may be gone, and r's context with it.
+	// After this answer the client may be gone, and r's context with it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
 	defer cancel()
 	answer, err := n.config.ask(ctx, http.MethodPost, path)
@@ -184,10 +183,10 @@ func (n *node) serveAction(w http.ResponseWriter, r *http.Request) {
 	io.Copy(w, answer.Body)
 }
 
-// onlyFleet refuses requests that change something to the pages of anyone
-// else: a browser says by whose page a request is made, and the host must be
-// ours too, or a name that was made to point here would pass. What only reads
-// may be read by the pages of other nodes, whose own may have gone.
+// onlyFleet refuses requests that change something unless they come from the fleet's
+// own pages: a browser says which page makes a request. The host must be ours too, or a
+// foreign name that points here would pass. Pages of other nodes, whose own node may be
+// gone, may read.
 func (n *node) onlyFleet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")

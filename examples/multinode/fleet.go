@@ -17,8 +17,8 @@ const (
 	running  = "running"
 	frozen   = "frozen"
 	draining = "draining"
-	drained  = "drained" // it has said goodbye and ended
-	crashed  = "crashed" // it has ended without
+	drained  = "drained" // it said goodbye and ended
+	crashed  = "crashed" // it ended without saying goodbye
 )
 
 var errUnknown = errors.New("there is no such node or action")
@@ -42,7 +42,7 @@ type member struct {
 	since       time.Time
 	connections int
 	process     *process
-	ready       chan error // the first start's outcome; nil when it was told
+	ready       chan error // the outcome of the first start; nil once it was sent
 	thaw        *time.Timer
 }
 
@@ -155,13 +155,13 @@ func (f *fleet) ended(m *member, p *process) {
 		f.terminal.line(m.number, "has drained and ended")
 	case crashed:
 		f.terminal.line(m.number, "was killed")
-	default: // someone else's kill -9, or a fault
+	default: // somebody else's kill -9, or a fault
 		m.become(crashed)
 		f.terminal.line(m.number, "ended: "+p.cmd.ProcessState.String())
 	}
 }
 
-// act does to a node what the page's buttons say.
+// act does to a node what a button of the page asks for.
 func (f *fleet) act(number int, action string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -251,7 +251,7 @@ func (f *fleet) pids() []int {
 	return pids
 }
 
-// stop ends every node, in order if that takes no longer than patience.
+// stop ends every node, in an orderly way if that takes no longer than patience.
 func (f *fleet) stop(patience time.Duration) {
 	f.mu.Lock()
 	f.stopped = true
@@ -275,7 +275,7 @@ func (f *fleet) stop(patience time.Duration) {
 		case <-p.done:
 			continue
 		case <-enough.C:
-			enough.Reset(0) // the others have had their time as well
+			enough.Reset(0) // the others have had their time too
 			p.kill()
 		}
 		<-p.done

@@ -9,7 +9,7 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// describe is a change as a line in the terminal.
+// describe returns a change as a line for the terminal.
 func describe(c presence.Change) string {
 	var what []string
 	for _, p := range c.Added {
@@ -35,7 +35,7 @@ func describe(c presence.Change) string {
 	return fmt.Sprintf("%-10s %-28s %s", plain(c.Room), strings.Join(what, ", "), now)
 }
 
-// why is the reason where it is worth a word: most just leave.
+// why returns the reason if it is worth a word: most just leave.
 func why(r presence.Reason) string {
 	if r == presence.Left || r == presence.Disconnected {
 		return ""
@@ -50,7 +50,7 @@ func shown(user string) string {
 	return plain(user)
 }
 
-// plain keeps names from steering the terminal: anyone may take any name.
+// plain keeps names from controlling the terminal: anybody may take any name.
 func plain(name string) string {
 	if runes := []rune(name); len(runes) > 40 {
 		name = string(runes[:39]) + "…"

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// settings are what the command line decides.
+// settings are the choices of the command line.
 type settings struct {
 	nodes  int
 	port   int
@@ -21,8 +21,8 @@ type settings struct {
 }
 
 func main() {
-	// Ctrl-C in a terminal reaches every process of the group; each stops
-	// in order, a second one stops at once.
+	// Ctrl-C in a terminal reaches every process of the group. Each stops in an orderly
+	// way; a second one stops at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop)
 
@@ -38,7 +38,7 @@ func main() {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
-		os.Exit(2) // the flag package has said why
+		os.Exit(2) // the flag package has printed the reason
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "multinode: %v\n", err)
 		os.Exit(1)

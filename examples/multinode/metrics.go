@@ -10,7 +10,7 @@ import (
 	"github.com/rollcall-go/rollcall/presence/presenceprometheus"
 )
 
-// metrics is the page that Prometheus reads: the numbers of this node.
+// metrics serves the numbers of this node to Prometheus.
 func (n *node) metrics() http.Handler {
 	registry := prometheus.NewRegistry()
 	number := prometheus.Labels{"node": strconv.Itoa(n.config.Number)}

@@ -27,11 +27,11 @@ import (
 // goodbyeTime bounds how long a node takes to leave everything.
 const goodbyeTime = time.Second
 
-// node is one process of the fleet: a web server whose websockets are
-// channels, and what the library keeps about them.
+// node is one process of the fleet: a web server whose websockets are channels, with
+// what the library keeps about them.
 type node struct {
 	config      nodeConfig
-	hosts       []string // every name by which the fleet's pages may come
+	hosts       []string // every host name that the fleet's pages may come from
 	client      redis.UniversalClient
 	layer       *groups.Layer
 	tracker     *presence.Tracker
@@ -41,7 +41,7 @@ type node struct {
 	connections atomic.Int64
 }
 
-// runNode serves until ctx ends, or nobody holds the other end of in.
+// runNode serves until ctx ends or the other end of in is closed.
 func runNode(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -60,7 +60,7 @@ func runNode(ctx context.Context, in io.Reader, out io.Writer) error {
 		io.Copy(io.Discard, input)
 		cancel()
 	}()
-	// Whatever hangs on the way out, the process does not.
+	// Whatever hangs on the way out, the process must end.
 	context.AfterFunc(ctx, func() {
 		time.AfterFunc(goodbyeTime+200*time.Millisecond, func() { os.Exit(1) })
 	})
@@ -122,8 +122,8 @@ func (n *node) run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-served:
 	}
-	// In order: nobody new, everybody out of their rooms in one step, and
-	// then their channels end, which closes their sockets.
+	// In order: nobody new, everybody out of their rooms in one step, and then their
+	// channels end, which closes their sockets.
 	goodbye, done := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTime)
 	defer done()
 	listener.Close()
@@ -147,8 +147,8 @@ func (n *node) join(ctx context.Context) error {
 	var err error
 	n.layer, err = groups.New(ctx, n.client, &groups.Options{
 		Capacity: 256,
-		// A page that cannot keep up joins anew; dropping what it is sent
-		// could leave it with an old list.
+		// A page that cannot keep up joins anew; dropping what it is sent could leave
+		// it with an old list.
 		Overflow:   groups.CloseChannel,
 		MaxPayload: 1 << 20, // the list of a large room
 		Logger:     n.log,
@@ -171,11 +171,10 @@ func (n *node) join(ctx context.Context) error {
 	return err
 }
 
-// lease is for how long a node may be silent before the others take it for dead.
+// lease is how long a node may be silent before the others take it for dead.
 const lease = 10 * time.Second
 
-// intervals are how often a node does what must be done several times within
-// max age.
+// intervals are how often a node does what must be done several times within max age.
 type intervals struct{ flush, sweep, ping time.Duration }
 
 func intervalsFor(maxAge time.Duration) intervals {
@@ -199,7 +198,7 @@ func (n *node) handler() http.Handler {
 	return n.onlyFleet(mux)
 }
 
-// serveHealth tells that a node serves also while Redis is away: to replace all nodes
+// serveHealth reports that a node serves even while Redis is away: replacing all nodes
 // then would disconnect everybody, and help nobody.
 func (n *node) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	health, status := n.tracker.Health(), http.StatusOK
@@ -209,7 +208,7 @@ func (n *node) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, status, map[string]any{"node": n.layer.NodeID(), "health": health})
 }
 
-// reports go to the supervisor, each a line of its own.
+// reports go to the supervisor, each on its own line.
 type reports struct {
 	mu  sync.Mutex
 	out io.Writer

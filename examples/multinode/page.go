@@ -10,8 +10,8 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// page serves the files of the page, which may load nothing from elsewhere
-// and talk to no one but this fleet.
+// page serves the files of the page, which may load nothing from elsewhere and talk
+// only to this fleet.
 func (n *node) page() http.Handler {
 	root, err := fs.Sub(pageFiles, "page")
 	if err != nil {

@@ -2,9 +2,9 @@ package main
 
 import "syscall"
 
-// nodeAttributes keep Ctrl-C in a terminal from the nodes, so that the
-// supervisor stops them in order; and have a node woken when the supervisor
-// dies, as one that is frozen would never see that.
+// nodeAttributes keep Ctrl-C in a terminal from the nodes, so that the supervisor stops
+// them in an orderly way. They also wake a node when the supervisor dies, as a frozen
+// one would never notice.
 func nodeAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGCONT}
 }

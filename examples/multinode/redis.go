@@ -11,10 +11,10 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 )
 
-// openRedis makes a client for what -redis says: an URL, an address, or the
-// addresses of a cluster, separated by commas.
+// openRedis makes a client for the value of -redis: a URL, an address, or the addresses
+// of a cluster, separated by commas.
 func openRedis(spec string) (redis.UniversalClient, error) {
-	// What matters of its connection trouble comes back as errors.
+	// Connection trouble that matters is returned as errors.
 	logging.Disable()
 
 	opts := &redis.UniversalOptions{
@@ -47,20 +47,20 @@ func openRedis(spec string) (redis.UniversalClient, error) {
 	return redis.NewUniversalClient(opts), nil
 }
 
-// redisName is the spec for people to read, without what is secret in it.
+// redisName returns the spec for people to read, without secrets.
 func redisName(spec string) string {
 	parts := strings.Split(spec, ",")
 	for i, part := range parts {
 		if u, err := url.Parse(strings.TrimSpace(part)); err == nil && u.Host != "" {
 			parts[i] = u.Host
 		} else if at := strings.LastIndexByte(part, '@'); at >= 0 {
-			parts[i] = part[at+1:] // not an URL that parses, but maybe a password in it
+			parts[i] = part[at+1:] // does not parse as a URL, but may have a password in it
 		}
 	}
 	return strings.Join(parts, ", ")
 }
 
-// checkRedis says how to pass another address when this one does not answer.
+// checkRedis says how to pass another address if this one does not answer.
 func checkRedis(ctx context.Context, spec string) error {
 	client, err := openRedis(spec)
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// readTime bounds what a reader waits for Redis.
+// readTime bounds how long a reader waits for Redis.
 const readTime = 3 * time.Second
 
-// frame is what a client gets.
+// frame is what a client receives.
 type frame struct {
 	Type    string `json:"type"`
 	Payload any    `json:"payload"`
@@ -36,7 +36,7 @@ type listMember struct {
 // roomLine is what somebody said: the payload of "message".
 type roomLine struct {
 	ChannelName string  `json:"channel_name"`
-	User        *string `json:"user"` // null: anonymous
+	User        *string `json:"user"` // null if anonymous
 	Text        string  `json:"text"`
 }
 
@@ -53,11 +53,11 @@ func listOf(s presence.Snapshot) roomList {
 	return list
 }
 
-// changed is presence_changed: it sends the room the list of who is in it
-// now. Two nodes may do so at the same moment; see deliver.
+// changed is presence_changed: it sends the room the list of who is in it now. Two
+// nodes may do so at the same moment; see deliver.
 func (n *node) changed(ctx context.Context, _ *presence.Tracker, c presence.Change) {
 	if len(c.Updated) > 0 && len(c.Added)+len(c.Removed) == 0 {
-		return // someone types; who is in the room has not changed
+		return // somebody is typing; who is in the room has not changed
 	}
 	n.supervisor.send(nodeReport{Line: describe(c)})
 	if c.Counts.Presences == 0 {
@@ -82,8 +82,8 @@ func (n *node) broadcast(ctx context.Context, room, typ string, payload any) err
 	return n.layer.GroupSend(ctx, room, message)
 }
 
-// serveRoom answers with the list that the room's members get, as this node
-// reads it now.
+// serveRoom answers with the list that the room's members get, as this node reads it
+// now.
 func (n *node) serveRoom(w http.ResponseWriter, r *http.Request) {
 	room := r.PathValue("room")
 	if err := checkNames(room, ""); err != nil {

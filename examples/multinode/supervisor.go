@@ -16,7 +16,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// stopTime is what the nodes get to say goodbye; Ctrl-C ends within 2 s.
+// stopTime is how long the nodes have to say goodbye; Ctrl-C ends within 2 s.
 const stopTime = 1300 * time.Millisecond
 
 // supervise runs the fleet until ctx ends.
@@ -70,8 +70,8 @@ func supervise(ctx context.Context, set settings, out io.Writer) error {
 	return nil
 }
 
-// checkPorts looks before anything starts, so that the error is about the
-// port and not about a node that failed.
+// checkPorts runs before anything starts, so that the error is about the port and not
+// about a node that failed.
 func checkPorts(first, n int) error {
 	for i := range n {
 		port := first + i
@@ -110,9 +110,9 @@ func freePorts(taken, n int) int {
 
 func nodeAddress(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// watchGoRun ends the fleet when it runs under `go run` and that is killed:
-// it forwards neither SIGTERM nor, of course, SIGKILL, and without a
-// supervisor's end all of this would go on and hold its ports.
+// watchGoRun ends the fleet if it runs under `go run` and that is killed. `go run`
+// forwards neither SIGTERM nor, of course, SIGKILL, and without this the fleet would go
+// on and hold its ports.
 func watchGoRun(ctx context.Context, cancel context.CancelFunc) {
 	self, err := os.Executable()
 	cache := os.Getenv("GOCACHE") // by default a folder named go-build

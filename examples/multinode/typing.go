@@ -9,7 +9,7 @@ import (
 // typingTime is how long a visitor counts as typing after the last sign of it.
 const typingTime = 4 * time.Second
 
-// typist keeps a room told of whether one visitor types.
+// typist tells a room whether one visitor is typing.
 type typist struct {
 	heard chan bool // of capacity 1: what was heard last
 	tell  func(ctx context.Context, typing bool) error
@@ -19,7 +19,7 @@ func newTypist(tell func(context.Context, bool) error) *typist {
 	return &typist{heard: make(chan bool, 1), tell: tell}
 }
 
-// hear never waits. One goroutine at a time may call it.
+// hear never blocks. One goroutine at a time may call it.
 func (t *typist) hear(typing bool) {
 	select {
 	case <-t.heard:
@@ -43,8 +43,8 @@ func (t *typist) run(ctx context.Context) {
 		}
 		silence.Reset(typingTime)
 		if typing != told {
-			// What has failed may be in effect all the same: it is taken back
-			// until that succeeds.
+			// A failed update may be in effect all the same: it is taken back until
+			// that succeeds.
 			told = t.tell(ctx, typing) != nil || typing
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// viewInterval is the least time between two diffs of a client.
+// viewInterval is the minimum time between two diffs of a client.
 const viewInterval = 100 * time.Millisecond
 
 // roomSnapshot is the payload of "snapshot", roomDiff that of "diff".
@@ -41,9 +41,9 @@ type roomCounts struct {
 
 type roomPresence struct {
 	Channel  string          `json:"channel"`
-	User     *string         `json:"user"` // null: anonymous
+	User     *string         `json:"user"` // null if anonymous
 	JoinedAt time.Time       `json:"joined_at"`
-	Info     json.RawMessage `json:"info"` // null: none that is JSON
+	Info     json.RawMessage `json:"info"` // null if it is not JSON
 }
 
 type roomDeparture struct {
@@ -51,15 +51,15 @@ type roomDeparture struct {
 	Reason presence.Reason `json:"reason"`
 }
 
-// visitorInfo is the info of the presences of this program.
+// visitorInfo is the info of this program's presences.
 type visitorInfo struct {
 	Node   int  `json:"node"`
 	Typing bool `json:"typing,omitempty"`
 }
 
-// feed writes a room's snapshot and then its diffs, until ctx or the watcher
-// ends or a write fails. While one is being written the watcher merges what
-// happens, so a slow client holds up nobody and nothing piles up for it.
+// feed writes a room's snapshot and then its diffs, until ctx or the watcher ends or a
+// write fails. While one is being written the watcher merges what happens, so a slow
+// client holds up nobody and nothing piles up for it.
 func feed(ctx context.Context, w *presence.Watcher, you string, write func(typ string, payload any) error) error {
 	if err := write("snapshot", snapshotFrom(w.Start(), you)); err != nil {
 		return err
@@ -127,7 +127,7 @@ func presenceFrom(p presence.Presence) roomPresence {
 	return from
 }
 
-// some is never null in JSON.
+// some returns names, but never null in JSON.
 func some(names []string) []string {
 	if names == nil {
 		return []string{}

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	joinTime  = 5 * time.Second  // what a visitor waits for Redis to come in
-	writeTime = 10 * time.Second // what a client may take for one message
+	joinTime  = 5 * time.Second  // how long a visitor waits for Redis to join
+	writeTime = 10 * time.Second // how long a client may take for one message
 )
 
 // visitor is one websocket in one room.
@@ -35,7 +35,7 @@ type visitor struct {
 	forwarded presence.Revision // of the last list that it got
 }
 
-// serveVisitor is a websocket from its beginning to its end.
+// serveVisitor serves a websocket from its beginning to its end.
 func (n *node) serveVisitor(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	v := &visitor{
@@ -54,7 +54,7 @@ func (n *node) serveVisitor(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer channel.Close()
-	// The pages of other nodes come here when theirs have gone.
+	// The pages of other nodes come here when their own node is gone.
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: n.hosts})
 	if err != nil {
 		return // Accept has answered
@@ -125,8 +125,8 @@ func (v *visitor) tellTyping(ctx context.Context, typing bool) error {
 	return err
 }
 
-// write sends the client a frame of its own. The connection does not outlive a
-// write that takes too long.
+// write sends the client a frame. The connection does not outlive a write that takes
+// too long.
 func (v *visitor) write(ctx context.Context, typ string, payload any) error {
 	data, err := json.Marshal(frame{Type: typ, Payload: payload})
 	if err != nil {
@@ -137,8 +137,8 @@ func (v *visitor) write(ctx context.Context, typ string, payload any) error {
 	return v.conn.Write(ctx, websocket.MessageText, data)
 }
 
-// receive sends a text to the room, unless it tells of keys. Who sent it hears
-// it with the others.
+// receive sends a text to the room, unless it is about typing. The sender hears it with
+// the others.
 func (v *visitor) receive(ctx context.Context, typ websocket.MessageType, data []byte) error {
 	if typ != websocket.MessageText {
 		return nil
@@ -155,11 +155,11 @@ func (v *visitor) receive(ctx context.Context, typ websocket.MessageType, data [
 	return v.node.broadcast(ctx, v.room, "message", line)
 }
 
-// deliver makes what was sent to the room a frame for this client.
+// deliver turns what was sent to the room into a frame for this client.
 //
-// Two nodes that send their lists at the same moment may see them arrive in
-// the wrong order. The revision tells: an older list than the last one stays
-// here, so the last list that a client gets is the true one.
+// The lists that two nodes send at the same moment may arrive in the wrong order. The
+// revision tells: a list older than the last one stays here, so the last list that a
+// client gets is the true one.
 func (v *visitor) deliver(_ context.Context, m groups.Message) (websocket.MessageType, []byte, error) {
 	if m.Type == "presence" {
 		if !v.lists {
@@ -178,16 +178,16 @@ func (v *visitor) deliver(_ context.Context, m groups.Message) (websocket.Messag
 	return websocket.MessageText, data, err
 }
 
-// evicted closes the socket of a visitor whom another node has swept: he is
-// connected after all, and joins anew.
+// evicted closes the socket of a visitor that another node has swept: it is connected
+// after all, and joins anew.
 func (n *node) evicted(_ context.Context, _ *presence.Tracker, e presence.Eviction) {
 	if channel, ok := n.layer.Channel(e.Channel); ok {
 		channel.CloseWith(heartbeat.CloseError{Code: int(websocket.StatusTryAgainLater), Reason: e.Reason.String()})
 	}
 }
 
-// checkNames refuses before the upgrade what the library would refuse after:
-// then a client gets a status instead of a closed socket.
+// checkNames refuses before the upgrade what the library would refuse after it, so that
+// a client gets a status instead of a closed socket.
 func checkNames(room, user string) error {
 	if room == "" || !fits(room) {
 		return fmt.Errorf("a room's name is 1 to 255 bytes of UTF-8, not %.40q", room)

@@ -1,5 +1,5 @@
-// Package opentelemetry shows how a node's calls of Redis become spans and
-// metrics, by go-redis's own hooks, and how its numbers do.
+// Package opentelemetry shows how a node's Redis calls become spans and metrics, by
+// go-redis's own hooks, and how its numbers do.
 package opentelemetry
 
 import (
@@ -14,12 +14,12 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// Instrument has each command of a client make a span, and its pool and the time
-// of commands be measured. The arguments of commands are left out: they hold the
-// names of users.
+// Instrument makes a span for each command of a client, and measures its pool and the
+// time of commands. The arguments of commands are left out: they hold the names of
+// users.
 //
-// Writes of many callers share one script call, which is nobody's child: its span
-// is a root. Reads are children of the span in their context.
+// Writes of many callers share one script call, which is nobody's child: its span is a
+// root. Reads are children of the span in their context.
 func Instrument(client redis.UniversalClient, traces trace.TracerProvider, metrics metric.MeterProvider) error {
 	err := redisotel.InstrumentTracing(client, redisotel.WithTracerProvider(traces), redisotel.WithDBStatement(false))
 	if err != nil {
@@ -28,8 +28,7 @@ func Instrument(client redis.UniversalClient, traces trace.TracerProvider, metri
 	return redisotel.InstrumentMetrics(client, redisotel.WithMeterProvider(metrics))
 }
 
-// Observe offers some of a node's numbers, which are asked for when they are
-// collected.
+// Observe offers some of a node's numbers, which are read when they are collected.
 func Observe(tracker *presence.Tracker, metrics metric.MeterProvider) error {
 	meter := metrics.Meter("github.com/rollcall-go/rollcall")
 	present, err := meter.Int64ObservableUpDownCounter("rollcall.presences", metric.WithUnit("{presence}"))

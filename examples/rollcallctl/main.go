@@ -5,29 +5,29 @@
 //	rollcallctl watch ROOM            who comes and goes, until interrupted
 //	rollcallctl nodes                 the processes of the fleet, and their leases
 //	rollcallctl check                 what is wrong in the keyspace
-//	rollcallctl repair                the same, mended where it can be
+//	rollcallctl repair                the same, mended if possible
 //	rollcallctl prune                 one sweep: stale presences and empty rooms
 //
 // It prints tables, in which names are quoted, or with -json a JSON object on each
-// line. The exit status is 0 if all is well, 1 if something failed or a problem is
-// left, or there is no such room, with the reason and the address on standard error,
-// and 2 if it was called wrongly. While shards of a cluster are away it prints what the others have, and
-// exits with 1.
+// line. The exit status is 0 if all is well; 1 if something failed, a problem is left,
+// or there is no such room, with the reason and the address on standard error; and 2 if
+// it was called wrongly. While shards of a cluster are away it prints what the others
+// have, and exits with 1.
 //
-// All but watch is read by a process that is no node. Watch joins the fleet as a
-// node without connections, and leaves it at the end.
+// All commands but watch read as a process that is not a node. Watch joins the fleet as
+// a node without connections, and leaves it at the end.
 //
 // # Flags
 //
 // They go before the command.
 //
 //	-redis    redis://, rediss:// (TLS) or unix:// URL, as in
-//	          redis://user:password@host:port, or host:port alone. Of a cluster one
-//	          address will do; more go after commas, so that one may be down:
+//	          redis://user:password@host:port, or host:port alone. For a cluster, one
+//	          address will do; more follow after commas, so that one may be down:
 //	          redis://user:password@host:port,host:port,host:port. Defaults to the
 //	          environment's REDIS_URL, which keeps a password out of the list of
 //	          processes, and then to redis://127.0.0.1:6379.
-//	-prefix   that of the fleet's keys. Defaults to "presence".
+//	-prefix   prefix of the fleet's keys. Defaults to "presence".
 //	-json     print JSON lines
 //	-timeout  give up after this time. Defaults to 1 m, and for watch to never.
 package main
@@ -59,14 +59,14 @@ const (
 )
 
 func main() {
-	logging.Disable() // go-redis would tell each try; the error tells the last
+	logging.Disable() // go-redis would report each try; the error reports the last
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
 
-// errProblems tells that there are problems left, which were printed.
+// errProblems means that problems are left, which have been printed.
 var errProblems = errors.New("there are problems")
 
 // ctl is one call of the command.
@@ -106,14 +106,14 @@ var commands = map[string]command{
 	"prune":   {false, (*ctl).prune},
 }
 
-// run is main with all that a process has handed in. It returns the exit status.
+// run is main with everything that a process is given. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c, cmd, err := parse(args, stdout, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return done
 	case err != nil:
-		return badUsage // parse has said why
+		return badUsage // parse has printed the reason
 	}
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
@@ -140,7 +140,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return done
 }
 
-// parse reads the arguments, and says what is wrong with them on stderr.
+// parse reads the arguments, and prints what is wrong with them to stderr.
 func parse(args []string, stdout, stderr io.Writer) (*ctl, command, error) {
 	var c ctl
 	set := flag.NewFlagSet("rollcallctl", flag.ContinueOnError)

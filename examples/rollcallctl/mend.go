@@ -49,8 +49,8 @@ func (c *ctl) repair(ctx context.Context) error {
 	return c.problems(checker.Repair(ctx))
 }
 
-// problems prints what is wrong, also beside an error, and returns errProblems where
-// some of it still is.
+// problems prints the problems, even with an error, and returns errProblems if some are
+// left.
 func (c *ctl) problems(all iter.Seq2[prune.Problem, error]) error {
 	found, left := 0, 0
 	var failed error
@@ -97,7 +97,7 @@ func (p prunedRow) cells() []any {
 	return cells
 }
 
-// prune prints what one sweep removed, also beside an error.
+// prune prints what one sweep removed, even with an error.
 func (c *ctl) prune(ctx context.Context) error {
 	pruner, err := prune.New(c.reader, nil)
 	if err != nil {

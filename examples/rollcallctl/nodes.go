@@ -20,7 +20,7 @@ func (n nodeRow) cells() []any {
 	return []any{quoted(n.Node), state, moment(n.LeasedAt), n.Channels}
 }
 
-// nodes prints what the shards know that answer, also beside an error.
+// nodes prints what the answering shards know, even with an error.
 func (c *ctl) nodes(ctx context.Context) error {
 	nodes, err := c.reader.Nodes(ctx)
 	c.out.head("NODE", "STATE", "LAST LEASE", "CHANNELS")

@@ -13,9 +13,9 @@ import (
 type printer struct {
 	out    io.Writer
 	lines  [][]string    // of a table, since the last flush
-	widths []int         // of its columns so far, also of lines that were flushed
-	json   *json.Encoder // nil: a table
-	err    error         // the first
+	widths []int         // of its columns so far, including flushed lines
+	json   *json.Encoder // nil for a table
+	err    error         // the first one
 }
 
 func newPrinter(out io.Writer, asJSON bool) *printer {
@@ -26,10 +26,10 @@ func newPrinter(out io.Writer, asJSON bool) *printer {
 	return p
 }
 
-// row is a line: its cells for people, or the whole of it as JSON.
+// row is a line: its cells for people, or all of it as JSON.
 type row interface{ cells() []any }
 
-// head prints the names of the columns, of a table alone.
+// head prints the names of the columns, for a table only.
 func (p *printer) head(columns ...any) {
 	if p.json == nil {
 		p.cells(columns)
@@ -58,15 +58,15 @@ func (p *printer) cells(cells []any) {
 		if i == len(p.widths) {
 			p.widths = append(p.widths, 0)
 		}
-		if i < len(cells)-1 { // what is last may be long
+		if i < len(cells)-1 { // the last cell may be long
 			p.widths[i] = max(p.widths[i], utf8.RuneCountInString(texts[i]))
 		}
 	}
 	p.lines = append(p.lines, texts)
 }
 
-// flush shows what was printed since the last time. Columns are as wide as what was
-// widest so far.
+// flush writes what was printed since the last time. Columns are as wide as the widest
+// cell so far.
 func (p *printer) flush() error {
 	for _, texts := range p.lines {
 		var b strings.Builder
@@ -89,11 +89,11 @@ func (p *printer) note(err error) {
 	}
 }
 
-// quoted is a name for people: it may hold anything, control characters of a
-// terminal among them.
+// quoted returns a name for people. A name may hold anything, including control
+// characters of a terminal.
 func quoted(name string) string { return fmt.Sprintf("%q", name) }
 
-// moment is a time for people, "-" where it is not known.
+// moment returns a time for people, "-" if it is unknown.
 func moment(t time.Time) string {
 	if t.IsZero() {
 		return "-"

@@ -14,7 +14,7 @@ import (
 
 const (
 	atOnce   = 500  // rooms whose counts are read in one round trip
-	maxWhole = 2000 // presences of a room that is read in one step
+	maxWhole = 2000 // a room with more presences is not read in one step
 
 	shownInfo = 60 // bytes, in a table
 )
@@ -28,7 +28,7 @@ type roomRow struct {
 
 func (r roomRow) cells() []any { return []any{quoted(r.Room), r.Presences, r.Users, r.Anonymous} }
 
-// rooms prints those of all shards that answer, also beside an error.
+// rooms prints the rooms of all shards that answer, even with an error.
 func (c *ctl) rooms(ctx context.Context) error {
 	names := make(map[string]struct{})
 	var failed error
@@ -42,7 +42,7 @@ func (c *ctl) rooms(ctx context.Context) error {
 	return cmp.Or(failed, c.counts(ctx, slices.Sorted(maps.Keys(names))))
 }
 
-// counts prints the numbers of rooms, but for those whose shards have gone away since.
+// counts prints the counts of rooms, except those whose shards have gone away since.
 func (c *ctl) counts(ctx context.Context, names []string) error {
 	var failed error
 	c.out.head("ROOM", "PRESENCES", "USERS", "ANONYMOUS")
@@ -92,8 +92,8 @@ func (m memberRow) cells() []any {
 	return []any{quoted(m.User), quoted(m.Channel), moment(m.JoinedAt), seen, info}
 }
 
-// members prints who is in a room. Of a large one, that is no single moment's
-// state, and when each was last seen, or leaves, is not read.
+// members prints who is in a room. For a large one, that is not the state at one
+// moment, and LastSeen and LeavesAt are not read.
 func (c *ctl) members(ctx context.Context) error {
 	counts, err := c.reader.Counts(ctx, c.room)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 const leaving = 5 * time.Second
 
-// eventRow is one thing that happened to a room, and its numbers then.
+// eventRow is one thing that happened to a room, with its numbers then.
 type eventRow struct {
 	At        time.Time `json:"at"`
 	Event     string    `json:"event"` // "here", "joined", "left", "updated" or "resync"
@@ -29,8 +29,7 @@ func (e eventRow) cells() []any {
 	return []any{moment(e.At), e.Event, quoted(e.User), quoted(e.Channel), e.Presences, e.Users, e.Reason}
 }
 
-// watch prints who is in a room, and then who comes and goes, until it is
-// interrupted.
+// watch prints who is in a room, and then who comes and goes, until interrupted.
 func (c *ctl) watch(ctx context.Context) (err error) {
 	layer, err := groups.New(ctx, c.client, &groups.Options{Prefix: c.prefix, Shards: c.reader.Store().Shards()})
 	if err != nil {
@@ -59,7 +58,7 @@ func (c *ctl) watch(ctx context.Context) (err error) {
 		}
 		d, err := w.Next(ctx)
 		if ctx.Err() != nil {
-			return nil // it was interrupted, or its time is up
+			return nil // interrupted, or its time is up
 		}
 		if err != nil {
 			return err
@@ -87,7 +86,7 @@ func (c *ctl) event(what string, p presence.Presence, reason string, counts pres
 	c.out.row(eventRow{time.Now(), what, p.User, p.Channel, reason, counts.Presences, counts.Users})
 }
 
-// leave takes the node out of the fleet, also after ctx has ended.
+// leave takes the node out of the fleet, even after ctx has ended.
 func (c *ctl) leave(ctx context.Context, end func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaving)
 	defer cancel()

@@ -8,16 +8,16 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// conn is a connection in the form that heartbeat.Serve takes.
+// conn adapts a connection to heartbeat.Serve.
 type conn struct {
 	*websocket.Conn
 	writing sync.Mutex // gorilla allows one writer at a time
 	pongs   chan struct{}
-	ended   context.Context // once nothing can be read any more
+	ended   context.Context // once nothing more can be read
 	end     context.CancelFunc
 }
 
-// closeError is gorilla's, with the fields by which Serve knows one.
+// closeError is gorilla's, with the fields that Serve recognises.
 type closeError struct {
 	Code   int
 	Reason string

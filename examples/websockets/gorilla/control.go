@@ -7,7 +7,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-const handshake = time.Second // for a close to be answered
+const handshake = time.Second // for the answer to a close
 
 // Ping sends a ping and waits for its pong.
 func (c *conn) Ping(ctx context.Context) error {
@@ -29,7 +29,7 @@ func (c *conn) Ping(ctx context.Context) error {
 	}
 }
 
-// Close says why it ends, gives the peer a moment to answer, and closes.
+// Close sends the reason, gives the peer a moment to answer, and closes.
 func (c *conn) Close(code int, reason string) error {
 	deadline := time.Now().Add(handshake)
 	err := c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), deadline)
@@ -43,7 +43,7 @@ func (c *conn) Close(code int, reason string) error {
 	return err
 }
 
-// CloseNow closes without a word.
+// CloseNow closes without a close frame.
 func (c *conn) CloseNow() error {
 	c.end()
 	return c.Conn.Close()

@@ -12,8 +12,8 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// Room returns a handler for GET /ws/{room}?user=NAME: who connects is in the room
-// until the connection ends, and says to all there what it says.
+// Room returns a handler for GET /ws/{room}?user=NAME. A client is in the room while it
+// is connected, and what it sends goes to everybody there.
 func Room(layer *groups.Layer, tracker *presence.Tracker, opts *heartbeat.Options) http.HandlerFunc {
 	var upgrader websocket.Upgrader // it refuses other origins
 	return func(w http.ResponseWriter, r *http.Request) {
