@@ -40,14 +40,15 @@ type Layer struct {
 	groups   map[string]*group
 }
 
-// New returns a Layer that is connected: it hears what is sent to its channels.
-// It refuses servers that rollcall cannot use, and data of another version or in
+// New returns a connected Layer, which receives what is sent to its channels. It
+// refuses a server that rollcall cannot use, and data of another version or with
 // another number of shards. nil options mean defaults.
 //
-// Of a cluster, some shards may be away, if one of the others has the number of shards
-// recorded, as all have once a presence.Tracker was there. What needs a shard that is
-// away fails with ErrUnavailable until it is back. A master that does not even refuse is
-// waited for up to 11 s, and for as long as the client takes to find the others.
+// In a cluster, some shards may be away if one of the others has the number of shards
+// recorded, as all have once a presence.Tracker was there. Calls that need a shard that
+// is away fail with ErrUnavailable until it is back. New waits up to 11 s for a master
+// that does not even refuse connections, and as long as the client takes to find the
+// others.
 func New(ctx context.Context, client redis.UniversalClient, opts *Options) (*Layer, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -88,8 +89,8 @@ func New(ctx context.Context, client redis.UniversalClient, opts *Options) (*Lay
 	return l, nil
 }
 
-// subscribe makes the node hear its own topics; those of shards that are away, once
-// they are back.
+// subscribe subscribes the node to its own topics. It does not wait for those of shards
+// that are away: they follow once these are back.
 func (l *Layer) subscribe(ctx context.Context, away luascripts.Away) error {
 	inbox := l.bus.Subscribe(l.store.Inbox(l.opts.NodeID), (*inbox)(l))
 	for shard := range l.store.Shards() {
@@ -112,17 +113,18 @@ func (l *Layer) subscribe(ctx context.Context, away luascripts.Away) error {
 	return nil
 }
 
-// NodeID is the name of this process in the fleet.
+// NodeID returns the name of this process in the fleet.
 func (l *Layer) NodeID() string { return l.opts.NodeID }
 
-// Done is closed when the layer is.
+// Done returns a channel that is closed when the layer is.
 func (l *Layer) Done() <-chan struct{} { return l.done }
 
-// Store is the state in Redis that the layer's prefix stands for, for rollcall's
-// own packages.
+// Store returns the state in Redis under the layer's prefix, for rollcall's own
+// packages.
 func (l *Layer) Store() *luascripts.Store { return l.store }
 
-// Logger is the layer's own, which writes at most one line of a kind a second.
+// Logger returns the layer's logger, which writes at most one line per second of each
+// kind.
 func (l *Layer) Logger() *zap.Logger { return l.log }
 
 // NewChannel opens a channel on this node.
@@ -161,10 +163,10 @@ func SplitChannel(name string) (node, short string, ok bool) {
 	return node, short, ok && node != "" && short != ""
 }
 
-// GroupAdd makes a channel a member of a group. When it returns, what is sent
-// to the group from then on reaches the channel. Adding it again does nothing.
-// The node that holds the channel is asked where it is another: it may return
-// ErrUnknownChannel, or ErrNoAnswer.
+// GroupAdd makes a channel a member of a group. Whatever is sent to the group after it
+// returns reaches the channel. Adding a member again does nothing. If another node
+// holds the channel, that node is asked, and the error may be ErrUnknownChannel or
+// ErrNoAnswer.
 func (l *Layer) GroupAdd(ctx context.Context, groupName, channel string) error {
 	if err := checkGroup(groupName); err != nil {
 		return err
@@ -194,8 +196,8 @@ func (l *Layer) GroupAdd(ctx context.Context, groupName, channel string) error {
 	return nil
 }
 
-// GroupDiscard takes a channel out of a group. It does nothing where the
-// channel is no member. Of a channel on another node, that node is asked.
+// GroupDiscard removes a channel from a group. It does nothing if the channel is not a
+// member. If another node holds the channel, that node is asked.
 func (l *Layer) GroupDiscard(ctx context.Context, groupName, channel string) error {
 	if err := checkGroup(groupName); err != nil {
 		return err
@@ -231,8 +233,8 @@ func (l *Layer) GroupSend(ctx context.Context, groupName string, m Message) erro
 }
 
 // Send sends a message to one channel, on whichever node it is. It returns
-// ErrUnknownChannel where the node is gone, and for a channel on this node also
-// what became of the message: ErrUnknownChannel or ErrChannelFull.
+// ErrUnknownChannel if the node is gone. For a channel on this node it also reports the
+// outcome: ErrUnknownChannel or ErrChannelFull.
 func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
 	if err := l.checkMessage(m); err != nil {
 		return err
@@ -262,13 +264,13 @@ func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
 	return err
 }
 
-// tell sends a frame to a node, and returns 0 where there is no such node.
+// tell sends a frame to a node, and returns 0 if there is no such node.
 func (l *Layer) tell(ctx context.Context, node, frame string) (heard int64, err error) {
 	return l.out.publish(ctx, l.store.Shard(node), l.store.Inbox(node), frame)
 }
 
-// Close closes the channels of this node and its connections. It waits, up to
-// the context's end, for what is being sent.
+// Close closes this node's channels and connections. It waits, until the context ends,
+// for messages that are being sent.
 func (l *Layer) Close(ctx context.Context) error {
 	l.mu.Lock()
 	channels := l.channels
@@ -321,14 +323,14 @@ func (l *Layer) acquire(name string) (*group, error) {
 	return g, nil
 }
 
-// hold adds one to those that there are.
+// hold adds a hold.
 func (l *Layer) hold(g *group) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g.holds++
 }
 
-// release gives a hold up, and the subscription with the last one.
+// release gives up a hold, and with the last one the subscription.
 func (l *Layer) release(g *group) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -357,8 +359,8 @@ func (l *Layer) checkMessage(m Message) error {
 	return nil
 }
 
-// unavailable marks an error of Redis. The contexts' errors and rollcall's own
-// stay as they are.
+// unavailable marks an error of Redis. Context errors and rollcall's own stay as they
+// are.
 func unavailable(err error) error {
 	for _, own := range []error{ErrClosed, ErrUnavailable, ErrServer, ErrMismatch} {
 		if err == nil || errors.Is(err, own) {

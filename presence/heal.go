@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	reassertAtOnce = 256 // channels that are asserted again at a time
-	recountAtOnce  = 256 // rooms that are counted again at a time
-	rollOver       = 5   // max ages in which all channels are asserted again, just in case
+	reassertAtOnce = 256 // channels that are asserted again at once
+	recountAtOnce  = 256 // rooms that are recounted at once
+	rollOver       = 5   // all channels are asserted again once per this many max ages, just in case
 	healSpread     = 500 * time.Millisecond
-	keepSlack      = time.Second // what is asserted again must not look younger for the time that takes
+	keepSlack      = time.Second // so that what is asserted again does not look younger by the time that takes
 	urgentFlushes  = 3           // before a channel would be pruned, it is flushed at once
 )
 
-// keep tells Redis what a channel holds: what is missing is added, and what
-// differs is changed. It is called with the entry locked. Only if it is sure, or
-// while the shard heals, is what somebody has removed added as well; else, that is
-// noted as a prune of which the node has not heard. A channel that has been silent
-// for too long is left to the next sweep: it must not live for ever.
+// keep tells Redis what a channel holds: what is missing is added, and what differs is
+// changed. The entry must be locked. What somebody has removed is added only if sure is
+// set or while the shard heals; otherwise it is noted as a prune that the node has not
+// heard of. A channel that has been silent for too long is left to the next sweep, so
+// that it does not live for ever.
 func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool) error {
 	unseen := e.unseen()
 	if unseen > t.opts.MaxAge {
@@ -59,7 +59,7 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 		}
 		for i, result := range r.done {
 			room := byShard[shard][i]
-			h, _ := e.held(room) // since when, as the entry is locked, nothing was written
+			h, _ := e.held(room) // unchanged since, as the entry is locked
 			switch result.Status {
 			case luascripts.StatusAbsent:
 				t.evict(e, room, h.revision+1, TimedOut)
@@ -71,8 +71,8 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 			if e.rewrite(room, result.Stored, Revision(result.Revision)) || result.Status != luascripts.StatusAdded {
 				continue
 			}
-			// This has undone a prune of which the node has heard only now: the
-			// channel is in the room, so it must be in the group.
+			// This undid a prune that the node hears of only now: the channel is in the
+			// room, so it must be in the group.
 			if err := t.revive(ctx, e, room, e.evictions()[room]); err != nil {
 				failed = err
 			}
@@ -81,9 +81,8 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 	return failed
 }
 
-// reassert adds a channel of this node again to the rooms of a shard that it
-// should be in. Where it has given a sign of life since it was pruned from some,
-// these are among them.
+// reassert adds a channel of this node again to the rooms of a shard that it should be
+// in. If it is alive, these include the rooms that it was pruned from.
 func (t *Tracker) reassert(ctx context.Context, e *entry, shard int, alive, sure bool) error {
 	if ok, err := e.lock(ctx); !ok {
 		return err
@@ -111,8 +110,8 @@ func (t *Tracker) reassert(ctx context.Context, e *entry, shard int, alive, sure
 	return nil
 }
 
-// revive adds a channel again to a room from which it was pruned, unless another
-// has taken its place. It is called with the entry locked.
+// revive adds a channel again to a room from which it was pruned, unless another has
+// taken its place. The entry must be locked.
 func (t *Tracker) revive(ctx context.Context, e *entry, room string, m Member) error {
 	_, _, err := t.add(ctx, e, room, m, luascripts.Op{Action: luascripts.Revive})
 	if errors.Is(err, errYields) {
@@ -123,7 +122,7 @@ func (t *Tracker) revive(ctx context.Context, e *entry, room string, m Member) e
 	return err
 }
 
-// reassertAll does so for many channels, whose writes share batches.
+// reassertAll is reassert for many channels, whose writes share batches.
 func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, alive, sure bool) error {
 	var mu sync.Mutex
 	var failed error
@@ -147,8 +146,8 @@ func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, 
 	return failed
 }
 
-// roll asserts the next few channels again, and counts their rooms, so that within
-// some time even a loss that nothing else shows is mended.
+// roll asserts the next few channels again, and recounts their rooms, so that even an
+// unnoticed loss is mended in time.
 func (t *Tracker) roll() {
 	if len(t.rolling) == 0 {
 		t.rolling = t.ledger.all()
@@ -160,15 +159,14 @@ func (t *Tracker) roll() {
 	defer cancel()
 	for _, w := range t.writers {
 		if !w.gone() {
-			_ = t.reassertAll(ctx, t.rolling[:n], w.shard, false, false) // the next round comes
+			_ = t.reassertAll(ctx, t.rolling[:n], w.shard, false, false) // the next round tries again
 		}
 	}
 	t.recount(ctx, t.rolling[:n])
 	t.rolling = t.rolling[n:]
 }
 
-// recount has the rooms of some channels counted where their counts cannot be
-// right.
+// recount recounts those rooms of some channels whose counts cannot be right.
 func (t *Tracker) recount(ctx context.Context, entries []*entry) {
 	rooms := make(map[string]struct{})
 	for _, e := range entries {
@@ -188,8 +186,8 @@ func (t *Tracker) recount(ctx context.Context, entries []*entry) {
 	}
 }
 
-// heal makes a shard as this node knows it to be, after data was lost there. It
-// runs in the background, once at a time.
+// heal restores a shard to what this node knows, after data was lost there. It runs in
+// the background, once at a time.
 func (w *writer) heal() {
 	if !w.healing.CompareAndSwap(false, true) {
 		w.healAgain.Store(true)
@@ -223,8 +221,8 @@ func (w *writer) heal() {
 	})
 }
 
-// reassertEverything takes at most half of the time that Redis has for this
-// node, so that others are served, too.
+// reassertEverything uses at most half of the time that Redis has for this node, so
+// that others are served too.
 func (w *writer) reassertEverything() error {
 	t := w.tracker
 	var failed error
@@ -241,8 +239,8 @@ func (w *writer) reassertEverything() error {
 	return failed
 }
 
-// dismiss treats as pruned those who have been silent for too long, as no sweep
-// may find them any more.
+// dismiss treats channels that have been silent for too long as pruned, as a sweep may
+// no longer find them.
 func (t *Tracker) dismiss(entries []*entry, shard int) {
 	for _, e := range entries {
 		if e.unseen() <= t.opts.MaxAge {
@@ -256,8 +254,8 @@ func (t *Tracker) dismiss(entries []*entry, shard int) {
 	}
 }
 
-// removeSurplus removes what Redis has of this node and the ledger does not:
-// who had left when a failover lost it.
+// removeSurplus removes what Redis has of this node and the ledger does not: channels
+// whose departure a failover lost.
 func (w *writer) removeSurplus() error {
 	t := w.tracker
 	for stale, err := range t.store.AllIndexed(t.ctx, w.shard, t.layer.NodeID()) {
@@ -271,8 +269,8 @@ func (w *writer) removeSurplus() error {
 	return nil
 }
 
-// removeExcept removes a channel from those rooms that it is not to be in. Who
-// was pruned there is pruned again, by its age, or touched.
+// removeExcept removes a channel from the rooms that it should not be in, except those
+// it was pruned from: there it is pruned again by its age, or touched.
 func (t *Tracker) removeExcept(found luascripts.Stale) error {
 	e, err := t.ledger.lock(t.ctx, found.Short, t.layer.NodeID()+"!"+found.Short)
 	if err != nil {
@@ -293,8 +291,8 @@ func (t *Tracker) removeExcept(found luascripts.Stale) error {
 	return err
 }
 
-// confirm asserts this node's presences in some rooms again, for a node that
-// misses them.
+// confirm asserts this node's presences in some rooms again, for a node that misses
+// them.
 func (t *Tracker) confirm(ctx context.Context, rooms []string) error {
 	for _, room := range rooms {
 		members := t.layer.Members(room)

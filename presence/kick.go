@@ -12,10 +12,10 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// Kick says who is to go, and how the socket is closed.
+// Kick says whom to remove, and how to close the socket.
 type Kick struct {
-	// Channel, User or Key, one of them, says who: one connection, or all of a
-	// user, or all that count under a key, see Member.Key.
+	// Exactly one of Channel, User and Key says whom: one connection, all of a user, or
+	// all that count under a key, see Member.Key.
 	Channel string
 	User    string
 	Key     string
@@ -48,10 +48,10 @@ func (k Kick) check() error {
 	return nil
 }
 
-// maxCloseReason is what fits beside the code into a close frame (RFC 6455, 5.5).
+// maxCloseReason is what fits into a close frame beside the code (RFC 6455, 5.5).
 const maxCloseReason = 123
 
-// sendable tells whether a websocket may be closed with a code (RFC 6455, 7.4).
+// sendable reports whether a websocket may be closed with a code (RFC 6455, 7.4).
 func sendable(code int) bool {
 	switch {
 	case code == 1004, code == 1005, code == 1006, code == 1015:
@@ -62,13 +62,13 @@ func sendable(code int) bool {
 	return code >= 3000 && code <= 4999
 }
 
-// Kick removes a channel, or all channels of a user or a key, from a room or from
-// all, with the reason Kicked, and closes their sockets if asked to. It works from
-// any node, and returns how many presences it removed, those in grace among them.
-// Where a node does not answer in 5 s, the error wraps ErrNoAnswer: what it holds
-// may stay, or go later, when it answers again. Where shards of a cluster are away, who
-// is in grace there stays, nodes may be out of reach, and the error has a *PartialError.
-// A kick may be repeated.
+// Kick removes a channel, or all channels of a user or a key, from one room or all,
+// with the reason Kicked, and closes their sockets if asked to. It works from any node,
+// and returns how many presences it removed, including those in grace. If a node does
+// not answer in time, within 5 s if ctx has no deadline, the error wraps ErrNoAnswer:
+// what that node holds may stay, or go later, when it answers again. If shards of a
+// cluster are away, presences in grace there stay, nodes may be out of reach, and the
+// error has a *PartialError. A kick may be repeated.
 func (t *Tracker) Kick(ctx context.Context, k Kick) (int, error) {
 	if err := k.check(); err != nil {
 		return 0, err
@@ -101,7 +101,7 @@ func (t *Tracker) kickChannel(ctx context.Context, k Kick) (n int, err error) {
 // kickUser asks all nodes, as none knows where a user is.
 func (t *Tracker) kickUser(ctx context.Context, k Kick) (int, error) {
 	nodes, err := t.Nodes(ctx)
-	var partial *PartialError // all nodes that live are known to the other shards
+	var partial *PartialError // the other shards know all living nodes
 	if err != nil && !errors.As(err, &partial) {
 		return 0, err
 	}
@@ -128,7 +128,7 @@ func (t *Tracker) kickUser(ctx context.Context, k Kick) (int, error) {
 	return int(total.Load()) + n, errors.Join(errs...)
 }
 
-// kickLocal removes a user's channels of this node.
+// kickLocal removes a user's channels on this node.
 func (t *Tracker) kickLocal(ctx context.Context, k Kick) (int, error) {
 	total := 0
 	var failed error
@@ -148,7 +148,7 @@ func (t *Tracker) kickLocal(ctx context.Context, k Kick) (int, error) {
 	return total, failed
 }
 
-// means tells whether a kick is of who stands behind a record, but for its channel.
+// means reports whether a record matches the User and Key of a kick.
 func (k Kick) means(r luascripts.Record) bool {
 	return (k.User == "" || k.User == r.User) && (k.Key == "" || k.Key == r.Identity())
 }
@@ -167,7 +167,7 @@ func (t *Tracker) kicked(e *entry, k Kick) []string {
 	return rooms
 }
 
-// kickEntry is called with the entry locked.
+// kickEntry must be called with the entry locked.
 func (t *Tracker) kickEntry(ctx context.Context, e *entry, k Kick) (int, error) {
 	left, err := t.remove(ctx, e, t.kicked(e, k), departure{why: Kicked})
 	if err == nil {
@@ -182,7 +182,7 @@ func (t *Tracker) closeKicked(channel string, k Kick) {
 	}
 }
 
-// kickGraced removes a user's presences that are in grace, which no node holds.
+// kickGraced removes a user's presences in grace, which no node holds.
 func (t *Tracker) kickGraced(ctx context.Context, k Kick) (int, error) {
 	if k.Room != "" {
 		return t.kickGracedIn(ctx, t.store.Shard(k.Room), k)

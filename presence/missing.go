@@ -15,14 +15,14 @@ import (
 const (
 	seekEvery   = 250 * time.Millisecond
 	seekTimeout = 2 * time.Second
-	seekRooms   = 64 // in one request
+	seekRooms   = 64 // per request
 	sweepTime   = 5 * time.Second
 )
 
-// missing are the members of a view that a read did not find though nobody said
-// that they went: Redis may have lost them. They stay until the node that holds
-// them has said what there is to say, or is known to be gone. So a departure may
-// be told late, and is never false.
+// missing are the members of a view that a read did not find although no departure was
+// heard: Redis may have lost them. They stay until the node that holds them has put
+// back what it has, or is known to be gone. So a departure may be reported late, but
+// never falsely.
 type missing struct {
 	suspicious bool                // the next read may lack what Redis has lost
 	channels   map[string]struct{} // still to be found
@@ -30,15 +30,15 @@ type missing struct {
 	since      time.Time
 }
 
-// judge decides whether what a read lacks may have been lost. It may where the
-// room is an other one than before, or an older state of it.
+// judge decides whether what a read lacks may have been lost: the room is not the same as
+// before, or is in an older state.
 func (m *missing) judge(before, now luascripts.Header) {
 	if before.Revision != 0 && (now.Birth != before.Birth || now.Revision < before.Revision) {
 		m.suspicious = true
 	}
 }
 
-// keep tells whether a member that a read lacks is to stay.
+// keep reports whether a member that a read lacks stays.
 func (m *missing) keep(channel string) bool {
 	node, _, _ := groups.SplitChannel(channel)
 	_, already := m.channels[channel]
@@ -59,7 +59,7 @@ func (m *missing) keep(channel string) bool {
 
 func (m *missing) found(channel string) { delete(m.channels, channel) }
 
-// settle ends a read, and tells whether there is somebody to be sought.
+// settle ends a read, and reports whether there is anybody to seek.
 func (m *missing) settle() bool {
 	m.suspicious, m.cleared = false, nil
 	return m.any()
@@ -67,7 +67,7 @@ func (m *missing) settle() bool {
 
 func (m *missing) any() bool { return len(m.channels) > 0 }
 
-// nodes returns those that hold who is missing.
+// nodes returns the nodes that hold the missing channels.
 func (m *missing) nodes() []string {
 	var nodes []string
 	for channel := range m.channels {
@@ -79,7 +79,7 @@ func (m *missing) nodes() []string {
 	return nodes
 }
 
-// clear has the room read again; what it still lacks of that node is gone.
+// clear has the room read again; members of that node that it still lacks are gone.
 func (v *view) clear(node string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -90,8 +90,8 @@ func (v *view) clear(node string) {
 	v.resync()
 }
 
-// seekMissing asks the nodes for what views miss, in the background, until
-// nothing is missing.
+// seekMissing asks the nodes for what views miss, in the background, until nothing is
+// missing.
 func (t *Tracker) seekMissing() {
 	if !t.seeking.CompareAndSwap(false, true) {
 		return
@@ -129,7 +129,7 @@ func (t *Tracker) missingByNode() map[string][]*view {
 	return byNode
 }
 
-// seek has a node put back what it holds in the rooms of some views.
+// seek asks a node to put back what it holds in the rooms of some views.
 func (t *Tracker) seek(node string, views []*view) {
 	for chunk := range slices.Chunk(views, seekRooms) {
 		rooms := make([]string, len(chunk))
@@ -157,8 +157,8 @@ func (t *Tracker) askToConfirm(node string, rooms []string) error {
 	return t.layer.AskNode(ctx, node, opConfirm, rooms, nil)
 }
 
-// isGone tells whether a node that does not answer has had the time to sign its
-// lease in the room's shard, and has not.
+// isGone reports whether a node that does not answer has had the time to sign its lease
+// in the room's shard, and has not.
 func (t *Tracker) isGone(node string, v *view) bool {
 	v.mu.Lock()
 	since := v.missing.since

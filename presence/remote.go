@@ -8,8 +8,8 @@ import (
 	"github.com/rollcall-go/rollcall/groups"
 )
 
-// Operations on a channel that another node holds are asked of that node, whose
-// change handler is then called.
+// For a channel on another node, that node is asked. It is that node's change handler
+// that is then called.
 const (
 	opAdd      = "presence.add"
 	opUpdate   = "presence.update"
@@ -32,20 +32,20 @@ type call struct {
 	Alone   bool          `json:"alone,omitempty"` // Member.Exclusive
 }
 
-// added is what adding returns.
+// added is the answer to opAdd.
 type added struct {
 	Presence Presence
 	Revision Revision
 }
 
-// isElsewhere tells whether another node holds a channel. A name that is no
+// isElsewhere reports whether another node holds a channel. A name that is not a
 // channel's is nowhere.
 func (t *Tracker) isElsewhere(channel string) bool {
 	node, _, ok := groups.SplitChannel(channel)
 	return ok && node != t.layer.NodeID()
 }
 
-// respond has this node do for others what it does for itself.
+// respond lets other nodes do what this node does with its own channels.
 func (t *Tracker) respond() {
 	on := func(op string, do func(context.Context, call) (any, error)) {
 		t.layer.Respond(op, func(ctx context.Context, body []byte) (any, error) {
@@ -54,7 +54,7 @@ func (t *Tracker) respond() {
 				return nil, err
 			}
 			if t.isElsewhere(c.Channel) {
-				return nil, ErrUnknownChannel // never passed on
+				return nil, ErrUnknownChannel // a request is not forwarded
 			}
 			return do(ctx, c)
 		}, ErrNotPresent, ErrRoomFull)
@@ -74,7 +74,7 @@ func (t *Tracker) respond() {
 	})
 }
 
-// respondToNodes has this node do what others ask of all its channels.
+// respondToNodes answers requests that concern all of this node's channels.
 func (t *Tracker) respondToNodes() {
 	t.layer.Respond(opKick, func(ctx context.Context, body []byte) (any, error) {
 		var k Kick
@@ -85,7 +85,7 @@ func (t *Tracker) respondToNodes() {
 			return t.kickLocal(ctx, k)
 		}
 		if t.isElsewhere(k.Channel) {
-			return nil, ErrUnknownChannel // never passed on
+			return nil, ErrUnknownChannel // a request is not forwarded
 		}
 		return t.kickChannel(ctx, k)
 	})
@@ -98,7 +98,7 @@ func (t *Tracker) respondToNodes() {
 	})
 }
 
-// ask has another node do op, and reads its answer into reply.
+// ask asks another node to do op, and decodes its answer into reply.
 func (t *Tracker) ask(ctx context.Context, op string, c call, reply any) error {
 	return t.layer.Ask(ctx, c.Channel, op, c, reply)
 }

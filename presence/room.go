@@ -17,7 +17,7 @@ type localRooms struct {
 	byName  map[string]*localRoom
 }
 
-// localRoom listens to a room for what others do to this node's channels.
+// localRoom listens to a room for what other nodes do to this node's channels.
 type localRoom struct {
 	tracker   *Tracker
 	name      string
@@ -54,8 +54,8 @@ func (r *localRooms) release(room *localRoom) {
 	}
 }
 
-// Event implements groups.Listener: it notices that a channel of this node was
-// pruned, or replaced.
+// Event implements groups.Listener. It notices channels of this node that were pruned
+// or replaced.
 func (r *localRoom) Event(frame string) error {
 	event, err := luascripts.DecodeDepartures(frame)
 	if err != nil {
@@ -81,15 +81,15 @@ func (r *localRoom) Event(frame string) error {
 	return nil
 }
 
-// Gap implements groups.Listener. An eviction may have been missed: the next
-// touch of a channel adds it again wherever it should be.
+// Gap implements groups.Listener. An eviction may have been missed, so the next touch
+// of a channel adds it again wherever it should be.
 func (r *localRoom) Gap() {
 	if r.tracker.gap.CompareAndSwap(false, true) {
 		r.tracker.spawn(r.tracker.doubtAll)
 	}
 }
 
-// doubtAll runs once for all the rooms that a lost connection had.
+// doubtAll runs once for all the rooms of a lost connection.
 func (t *Tracker) doubtAll() {
 	t.gap.Store(false)
 	for _, e := range t.ledger.all() {
@@ -97,7 +97,7 @@ func (t *Tracker) doubtAll() {
 	}
 }
 
-// evict takes a pruned channel out of its group, and tells the application.
+// evict removes a pruned channel from its group, and tells the application.
 func (t *Tracker) evict(e *entry, room string, at Revision, why Reason) {
 	h, ok := e.held(room)
 	if ok {
@@ -111,8 +111,8 @@ func (t *Tracker) evict(e *entry, room string, at Revision, why Reason) {
 	t.tellEvicted(e, room, why)
 }
 
-// hearReplaced waits for what is under way on the channel: that it was added may be
-// known to Redis and not yet here.
+// hearReplaced waits for operations in progress on the channel: Redis may know of its
+// addition before this node does.
 func (t *Tracker) hearReplaced(e *entry, room string, at Revision) {
 	t.spawn(func() {
 		if ok, _ := e.lock(t.ctx); ok {
@@ -122,8 +122,8 @@ func (t *Tracker) hearReplaced(e *entry, room string, at Revision) {
 	})
 }
 
-// replace has a channel leave a room where another has taken its place. It is called
-// with the entry locked. What cannot be written is carried on, as with any removal.
+// replace makes a channel leave a room where another has taken its place. The entry
+// must be locked. As with any removal, what cannot be written is carried on.
 func (t *Tracker) replace(ctx context.Context, e *entry, room string, at Revision) {
 	if !e.lose(room, at) {
 		return

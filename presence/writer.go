@@ -20,25 +20,24 @@ const (
 	resendFor    = 300 * time.Millisecond
 )
 
-// writer writes to one shard, one batch at a time. What arrives while a batch
-// is under way forms the next one.
+// writer writes to one shard, one batch at a time. Writes that arrive while a batch is
+// in flight form the next one.
 //
-// A batch whose reply was lost is in doubt: it is sent again, under its number,
-// before anything else is. Redis answers it from memory if it was carried out.
-// Where Redis stays away, its callers are told of a failure, and its additions
-// are undone later.
+// A batch whose reply was lost is in doubt. It is sent again, under its number, before
+// anything else. If it was carried out, Redis answers from memory. If Redis stays away,
+// the callers are told of a failure, and the batch's additions are undone later.
 type writer struct {
 	tracker      *Tracker
 	shard        int
 	registration luascripts.Registration
 	queue        *commit.Queue[*write]
-	rooms        roomsTaken // by the batch that is being formed
+	rooms        roomsTaken // of the batch that is being formed
 
-	mu          lock // guards what follows, held while a batch is under way
+	mu          lock // guards what follows; held while a batch is in flight
 	incarnation luascripts.Incarnation
 	number      int64
 	doubt       []*write
-	lost        bool // Redis has lost data, and this node puts back what it had
+	lost        bool // Redis lost data, and this node is putting back what it had
 	recovering  atomic.Bool
 
 	away      atomic.Pointer[outage] // nil while the shard answers
@@ -48,7 +47,7 @@ type writer struct {
 	healAgain atomic.Bool
 }
 
-// write is what one caller asks for: operations that belong in one step.
+// write is the request of one caller: operations that belong in one step.
 type write struct {
 	ctx      context.Context
 	ops      []luascripts.Op
@@ -67,8 +66,8 @@ func newWriter(t *Tracker, shard int, r luascripts.Registration) *writer {
 	return w
 }
 
-// do writes operations in one step. After an error none of them is in effect,
-// but removals may yet be carried out.
+// do writes operations in one step. If it returns an error, none of them is in effect,
+// but removals may still be carried out.
 func (w *writer) do(ctx context.Context, ops ...luascripts.Op) ([]luascripts.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, unavailable(err)
@@ -122,9 +121,9 @@ func (w *writer) run(batch []*write) {
 	w.write(live)
 }
 
-// ready settles what is in doubt. While Redis is known to be away that is left to
-// recover, as callers do not wait for it; that has ended where the tracker is
-// being closed.
+// ready settles what is in doubt. While Redis is known to be away, that is left to
+// recover, as callers do not wait for it. Once the tracker is being closed, recover has
+// ended.
 func (w *writer) ready() error {
 	o := w.away.Load()
 	if o != nil && (o.deaf || w.doubt != nil) && w.tracker.ctx.Err() == nil {
@@ -133,7 +132,7 @@ func (w *writer) ready() error {
 	return w.settle()
 }
 
-// settle finds out what became of the batch in doubt, or carries it out.
+// settle finds out the outcome of the batch in doubt, or carries it out.
 func (w *writer) settle() error {
 	for w.doubt != nil {
 		batch := w.doubt
@@ -180,9 +179,8 @@ func (w *writer) write(batch []*write) {
 	w.recover()
 }
 
-// deliver sends a batch, and sends it again, under its number, where its reply
-// was lost or a cluster has refused it for a moment. It returns the error that
-// leaves most in doubt.
+// deliver sends a batch. It sends it again, under its number, if the reply was lost or
+// a cluster refused it for a moment. It returns the error that leaves most in doubt.
 func (w *writer) deliver(batch []*write) (luascripts.Reply, error) {
 	start := time.Now()
 	reply, err := w.send(batch, w.number+1, false)
@@ -196,8 +194,8 @@ func (w *writer) deliver(batch []*write) (luascripts.Reply, error) {
 	return reply, err
 }
 
-// mayPass tells whether to send a batch again after an error. Where it is known that
-// a cluster refuses for longer, it is not.
+// mayPass reports whether to send a batch again after an error. That is false if a
+// cluster is known to refuse for longer.
 func (w *writer) mayPass(err error) bool {
 	if luascripts.Passing(err) {
 		return w.away.Load() == nil
@@ -205,8 +203,8 @@ func (w *writer) mayPass(err error) bool {
 	return err != nil && !refused(err)
 }
 
-// insist has what was to be confirmed added: it is missing as data was lost, or as
-// this node was taken for dead.
+// insist turns confirmations into additions: what they confirm is missing because data
+// was lost, or because this node was taken for dead.
 func insist(batch []*write) {
 	for _, p := range batch {
 		for i := range p.ops {
@@ -217,7 +215,7 @@ func insist(batch []*write) {
 	}
 }
 
-// late tells whether nobody waits for a batch any more.
+// late reports whether nobody waits for a batch any more.
 func late(batch []*write) bool {
 	for _, p := range batch {
 		if p.ctx.Err() == nil {
@@ -227,7 +225,7 @@ func late(batch []*write) bool {
 	return true
 }
 
-// refuse answers a batch that Redis would not run. Out of memory it still runs
+// refuse answers a batch that Redis would not run. When out of memory, Redis still runs
 // removals, so those are tried alone.
 func (w *writer) refuse(batch []*write, err error) {
 	var removals []*write
@@ -249,8 +247,8 @@ func (w *writer) refuse(batch []*write, err error) {
 	}
 }
 
-// finish hands out the results, has the changes reported, and undoes what was
-// added or changed for callers who were told that it failed.
+// finish hands out the results, reports the changes, and undoes what was added or
+// changed for callers that were told of a failure.
 func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 	w.tracker.stats.wrote(batch, reply)
 	if w.tracker.changes.wanted() {
@@ -275,7 +273,7 @@ func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 	}
 }
 
-// report has the change handler called with what a batch did.
+// report has the change handler called with the effects of a batch.
 func (w *writer) report(batch []*write, events []luascripts.RoomEvent) {
 	for _, e := range events {
 		for _, c := range w.tracker.singleChanges(e) {
@@ -287,7 +285,7 @@ func (w *writer) report(batch []*write, events []luascripts.RoomEvent) {
 	}
 }
 
-// restores tells whether a change has put back what Redis had lost.
+// restores reports whether a change put back what Redis had lost.
 func (w *writer) restores(batch []*write, c Change) bool {
 	if !w.lost || len(c.Added) == 0 {
 		return false
@@ -303,7 +301,7 @@ func (w *writer) restores(batch []*write, c Change) bool {
 	return false
 }
 
-// undo returns what brings a presence back to how the ledger has it.
+// undo returns the operation that brings a presence back to its state in the ledger.
 func (w *writer) undo(op luascripts.Op, did luascripts.Status) (luascripts.Op, bool) {
 	if did != luascripts.StatusAdded && did != luascripts.StatusUpdated {
 		return op, false
@@ -332,8 +330,8 @@ func (w *writer) send(batch []*write, number int64, again bool) (luascripts.Repl
 	return w.tracker.store.Write(ctx, b)
 }
 
-// register begins a new incarnation where Redis does not know the last one, or
-// not all that it wrote, and makes Redis as the ledger is.
+// register begins a new incarnation if Redis does not know the last one, or not all
+// that it wrote, and makes Redis match the ledger.
 func (w *writer) register(lost bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
@@ -353,7 +351,7 @@ func (w *writer) register(lost bool) error {
 	return nil
 }
 
-// retire forgets the node, of which nothing is to be left.
+// retire forgets the node, which must have nothing left.
 func (w *writer) retire(ctx context.Context) error {
 	defer w.queue.Wait()
 	w.mu.lock()

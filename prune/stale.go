@@ -18,11 +18,11 @@ type StaleRoom struct {
 	Left     int      // presences that would stay
 }
 
-// Stale returns what a sweep would remove, by room, and changes nothing: what
-// Presences would where age is 0, else what PresencesOlderThan would, or will once
-// no outage makes them wait. It reads in many steps, so that what happens meanwhile
-// may show in part. Where shards are
-// away, it returns what it would of the others, with a *presence.PartialError.
+// Stale returns what a sweep would remove, by room, and changes nothing: what Presences
+// would remove if age is 0, otherwise what PresencesOlderThan would, or will once no
+// outage makes them wait. It reads in many steps, so it may show part of what happens
+// meanwhile. If shards are away, it returns what it finds in the others, with a
+// *presence.PartialError.
 func (p *Pruner) Stale(ctx context.Context, age time.Duration) ([]StaleRoom, error) {
 	if age != 0 {
 		if err := checkAge(age); err != nil {
@@ -48,8 +48,8 @@ func (p *Pruner) Stale(ctx context.Context, age time.Duration) ([]StaleRoom, err
 	return stale, failed("stale presences", away.Err())
 }
 
-// eachShard calls f with the shards that are there, and returns those that are not, or
-// for which f fails.
+// eachShard calls f with the shards that are not away. It returns those that are, and
+// those for which f fails.
 func (p *Pruner) eachShard(ctx context.Context, f func(shard int) error) (luascripts.Away, error) {
 	away, err := p.store.Survey(ctx, p.known)
 	if err != nil {
@@ -65,7 +65,7 @@ func (p *Pruner) eachShard(ctx context.Context, f func(shard int) error) (luascr
 	return away, nil
 }
 
-// leavers are the channels that would leave each room, and whether as one in grace.
+// leavers are the channels that would leave each room, and whether they are in grace.
 type leavers map[string]map[string]bool
 
 func (l leavers) add(room, channel string, graced bool) {
@@ -75,7 +75,7 @@ func (l leavers) add(room, channel string, graced bool) {
 	l[room][channel] = graced
 }
 
-// leaving adds whom a sweep would find in a shard.
+// leaving adds the channels that a sweep would find in a shard.
 func (p *Pruner) leaving(ctx context.Context, shard int, age time.Duration, going leavers) error {
 	rows, now, err := p.store.NodeRows(ctx, shard)
 	if err != nil {
@@ -104,7 +104,7 @@ func (p *Pruner) leaving(ctx context.Context, shard int, age time.Duration, goin
 	return nil
 }
 
-// staleRoom tells what is left of a room without those who leave.
+// staleRoom returns what a room loses, and what is left of it.
 func (p *Pruner) staleRoom(ctx context.Context, room string, leaving map[string]bool) (StaleRoom, error) {
 	r, client := StaleRoom{Room: room}, p.store.Client()
 	going := make(map[string]int) // channels of each user
@@ -144,8 +144,8 @@ func (p *Pruner) staleRoom(ctx context.Context, room string, leaving map[string]
 	return r, err
 }
 
-// EmptyRooms returns the rooms that Rooms would delete, sorted, and changes
-// nothing. Where shards are away it does as Stale.
+// EmptyRooms returns the rooms that Rooms would delete, sorted, and changes nothing.
+// Away shards are handled as by Stale.
 func (p *Pruner) EmptyRooms(ctx context.Context) ([]string, error) {
 	var rooms []string
 	away, err := p.eachShard(ctx, func(shard int) error {
@@ -153,7 +153,7 @@ func (p *Pruner) EmptyRooms(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		// Up to now, so that it ends where rooms empty faster than it reads.
+		// Up to now, so that it ends even if rooms empty faster than it reads.
 		for room, err := range p.store.AllEmptyRooms(ctx, shard, now.Add(time.Millisecond)) {
 			if err != nil {
 				return err

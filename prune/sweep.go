@@ -51,11 +51,11 @@ func (s *sweep) run(ctx context.Context) error {
 	return nil
 }
 
-// swept hears of each shard that was swept: a *presence.Tracker.
+// swept is told of each shard that was swept: a *presence.Tracker.
 type swept interface{ Swept(shard int) }
 
-// concerned returns the nodes of which something is to go: most sweeps find none, and
-// shall cost little.
+// concerned returns the nodes that have something to remove. Most sweeps find none, and
+// should cost little.
 func (s *sweep) concerned(ctx context.Context, rows []luascripts.NodeRow, now time.Time) ([]luascripts.NodeRow, error) {
 	before := make(map[string]time.Time, len(rows))
 	for _, row := range rows {
@@ -86,8 +86,8 @@ func (s *sweep) node(ctx context.Context, row luascripts.NodeRow, now time.Time)
 	return err
 }
 
-// prune removes what next returns, until there is nothing, or nothing that the
-// script removes.
+// prune removes what next returns, until it returns nothing, or nothing that the script
+// removes.
 func (s *sweep) prune(ctx context.Context, w luascripts.Sweep, next func() ([]luascripts.Stale, error)) error {
 	last := ""
 	for {
@@ -108,7 +108,7 @@ func (s *sweep) prune(ctx context.Context, w luascripts.Sweep, next func() ([]lu
 	}
 }
 
-// graces removes those whose grace has ended.
+// graces removes the presences whose grace has ended.
 func (s *sweep) graces(ctx context.Context, now time.Time) error {
 	for {
 		due, err := s.store.Due(ctx, s.shard, now)
@@ -123,13 +123,13 @@ func (s *sweep) graces(ctx context.Context, now time.Time) error {
 	}
 }
 
-// maxAge is the caller's age, or, where that is 0, the node's own.
+// maxAge returns the caller's age or, if that is 0, the node's own.
 func maxAge(age time.Duration, row luascripts.NodeRow) time.Duration {
 	return cmp.Or(age, row.MaxAge, presence.DefaultMaxAge) // its row may be lost
 }
 
-// turn waits until no one else sweeps the shard, so that a room that loses
-// presences of several nodes is told of it in one change.
+// turn waits until nobody else sweeps the shard, so that a room that loses presences of
+// several nodes gets one change.
 func (p *Pruner) turn(ctx context.Context, shard int) (end func(), err error) {
 	token := rand.Text()
 	ticker := time.NewTicker(turnEvery)
