@@ -357,10 +357,10 @@ func (l *Layer) checkMessage(m Message) error {
 	return nil
 }
 
-// unavailable marks an error of Redis. The contexts' errors and rollcall's own
-// stay as they are.
+// unavailable marks an error of Redis. Rollcall's own stay as they are, and so does
+// that of a caller who gave up.
 func unavailable(err error) error {
-	for _, own := range []error{ErrClosed, ErrUnavailable, ErrServer, ErrMismatch} {
+	for _, own := range []error{ErrClosed, ErrUnavailable, ErrServer, ErrMismatch, context.Canceled} {
 		if err == nil || errors.Is(err, own) {
 			return err
 		}
