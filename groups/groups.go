@@ -359,10 +359,10 @@ func (l *Layer) checkMessage(m Message) error {
 	return nil
 }
 
-// unavailable marks an error of Redis. Context errors and rollcall's own stay as they
-// are.
+// unavailable marks an error of Redis. Rollcall's own stay as they are, and so does the
+// error of a caller that gave up.
 func unavailable(err error) error {
-	for _, own := range []error{ErrClosed, ErrUnavailable, ErrServer, ErrMismatch} {
+	for _, own := range []error{ErrClosed, ErrUnavailable, ErrServer, ErrMismatch, context.Canceled} {
 		if err == nil || errors.Is(err, own) {
 			return err
 		}

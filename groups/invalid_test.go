@@ -1,6 +1,7 @@
 package groups_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -77,4 +78,24 @@ func TestSendToDeadNode(t *testing.T) {
 		subscribers(t, s, b.Store().Inbox(b.NodeID()), 0)
 		wantErr(t, "send", a.Send(t.Context(), c.Name(), text("x")), groups.ErrUnknownChannel)
 	})
+}
+
+// A call that its caller gave up says nothing about Redis.
+func TestACancelledCallIsNoOutage(t *testing.T) {
+	l := newLayer(t, redistest.Mini(t))
+	c := newChannel(t, l)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, err := range map[string]error{
+		"group send":  l.GroupSend(ctx, "g", text("x")),
+		"remote send": l.Send(ctx, "other!1", text("x")),
+		"group add":   l.GroupAdd(ctx, "new", c.Name()),
+	} {
+		if !errors.Is(err, context.Canceled) || errors.Is(err, groups.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := groups.New(ctx, l.Store().Client(), nil); !errors.Is(err, context.Canceled) || errors.Is(err, groups.ErrUnavailable) {
+		t.Errorf("new: %v", err)
+	}
 }

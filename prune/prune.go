@@ -144,7 +144,7 @@ func failed(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, presence.ErrUnavailable):
+	case errors.Is(err, presence.ErrUnavailable), errors.Is(err, context.Canceled):
 		return fmt.Errorf("rollcall: %s: %w", what, err)
 	}
 	return fmt.Errorf("rollcall: %s: %w: %w", what, presence.ErrUnavailable, luascripts.Explain(err))

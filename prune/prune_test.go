@@ -237,6 +237,20 @@ func TestAgeOfTheCallers(t *testing.T) {
 
 // A fleet of three nodes on the fake clock: join, send across, touch, and a
 // silent connection pruned after its max age and no later than a sweep more.
+// A call that its caller gave up says nothing about Redis.
+func TestACancelledSweepIsNoOutage(t *testing.T) {
+	n := newNode(t, redistest.Mini(t), time.Minute)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, presences := n.pruner.Presences(ctx)
+	_, rooms := n.pruner.Rooms(ctx)
+	for name, err := range map[string]error{"presences": presences, "rooms": rooms} {
+		if !errors.Is(err, context.Canceled) || errors.Is(err, presence.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestFleetOnTheFakeClock(t *testing.T) {
 	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
 		ctx, cancel := context.WithCancel(context.Background())
