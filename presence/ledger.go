@@ -257,7 +257,7 @@ func (e *entry) evictions() map[string]Member {
 	return all
 }
 
-// isIn reports whether the channel should be in a room.
+// isIn tells whether the channel should be in a room.
 func (e *entry) isIn(room string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

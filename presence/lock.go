@@ -12,7 +12,7 @@ func (l lock) lock() { l <- struct{}{} }
 
 func (l lock) unlock() { <-l }
 
-// try waits for the lock until the context ends.
+// try waits for the lock up to the context's end.
 func (l lock) try(ctx context.Context) error {
 	select {
 	case l <- struct{}{}:
