@@ -122,7 +122,7 @@ type NodeRow struct {
 	Channels int
 }
 
-// Lapsed reports whether the node's lease has expired by a time of Redis.
+// Lapsed tells whether the node's lease has by a time of Redis's.
 func (r NodeRow) Lapsed(now time.Time) bool { return now.Sub(r.LeasedAt) > r.Lease }
 
 // Now returns the time of Redis.

@@ -78,7 +78,7 @@ type Batch struct {
 	Node        string
 	Incarnation string
 	Number      int64
-	Again       bool // its reply was lost: the outcome must be known, even when out of memory
+	Again       bool // its reply was lost: whatever the memory, it must be known
 	Ops         []Op
 }
 

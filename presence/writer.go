@@ -225,7 +225,7 @@ func late(batch []*write) bool {
 	return true
 }
 
-// refuse answers a batch that Redis would not run. When out of memory, Redis still runs
+// refuse answers a batch that Redis would not run. Out of memory it still runs
 // removals, so those are tried alone.
 func (w *writer) refuse(batch []*write, err error) {
 	var removals []*write
@@ -247,8 +247,8 @@ func (w *writer) refuse(batch []*write, err error) {
 	}
 }
 
-// finish hands out the results, reports the changes, and undoes what was added or
-// changed for callers that were told of a failure.
+// finish hands out the results, has the changes reported, and undoes what was
+// added or changed for callers who were told that it failed.
 func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 	w.tracker.stats.wrote(batch, reply)
 	if w.tracker.changes.wanted() {

@@ -108,7 +108,7 @@ func (s *sweep) prune(ctx context.Context, w luascripts.Sweep, next func() ([]lu
 	}
 }
 
-// graces removes the presences whose grace has ended.
+// graces removes those whose grace has ended.
 func (s *sweep) graces(ctx context.Context, now time.Time) error {
 	for {
 		due, err := s.store.Due(ctx, s.shard, now)

@@ -1,12 +1,12 @@
--- hold: after a time in which no node could sign its lease, because nobody reached
--- Redis or because a failover lost signatures, nobody is swept for a while. Otherwise
--- all nodes would expire together.
+-- hold: after a time in which no node could sign its lease, as nobody reached
+-- Redis, or when signatures were lost in a failover, nobody is swept for a while.
+-- Without that, all would expire together.
 --
--- In meta, "leased" is when a node last signed, "lease" how long that is valid, "wait"
--- how long a hold lasts, all in ms; "hold" is when the current hold ends, and "held"
--- the last signature before it. If meta is lost, there is a hold, as one may have been
--- lost with it: the last signature is then taken from the nodes, and the hold has the
--- default length.
+-- In meta, "leased" is when a node signed last, "lease" how long that holds,
+-- "wait" how long a hold is to last, all in ms; "hold" is until when there is
+-- one, and "held" which signature was the last before it. Where meta is lost, there
+-- is a hold, as one may have been lost with it: the nodes tell of the last
+-- signature, and it lasts as long as by default.
 
 local default_wait = 12000
 
@@ -15,9 +15,9 @@ local function hold(meta_key, wait)
   redis.call('HSET', meta_key, 'hold', string.format('%.0f', now_us / 1000 + wait))
 end
 
--- held reports whether sweeps must wait. It is called before a signature. Half a lease
--- is more than the time between two signatures of one node, a third. A node that could
--- not sign for less than that, with a third before and a tenth after, keeps its lease.
+-- held tells whether sweeps must wait. It comes before a signature. Half a lease is
+-- more than passes between two signatures of one node, a third, and leaves one that
+-- could not sign for less, a third before and a tenth after, its lease.
 local function held(meta_key, nodes_key)
   local meta = redis.call('HMGET', meta_key, 'leased', 'lease', 'wait', 'hold', 'held')
   local lost = not meta[1]
@@ -41,8 +41,8 @@ local function sign(meta_key, nodes_key, id, lease, wait)
   redis.call('HSET', meta_key, 'leased', now_ms, 'lease', lease, 'wait', wait)
 end
 
--- lapsed reports whether the lease of a node has expired; that of an unknown node has
--- not. If the node's row is lost, it had the lease of the last node that signed.
+-- lapsed tells whether the lease of a node has, which none has that is unknown.
+-- Where the node's row is lost, it had the lease of the one that signed last.
 local function lapsed(meta_key, nodes_key, node_key, id)
   local leased = redis.call('ZSCORE', nodes_key, id)
   local lease = redis.call('HGET', node_key, 'lease') or redis.call('HGET', meta_key, 'lease')

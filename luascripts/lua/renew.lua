@@ -2,8 +2,8 @@
 -- whether it has a subscriber connection to this server.
 --
 -- KEYS[1] node     KEYS[2] nodes   KEYS[3] meta   KEYS[4] topic: the node's pulse,
---   which is never a key, so that no lease is signed while the slot is moving: some
---   could be and others not, and a sweep would take those for dead
+--   which is never a key, so that no lease is signed while the slot is on its way:
+--   some could be, others not, and a sweep would take those for dead
 -- ARGV[1] node id  ARGV[2] incarnation   ARGV[3] number of its last batch
 -- ARGV[4] lease in ms   ARGV[5] how long a hold lasts in ms
 -- ARGV[6] PUBLISH or SPUBLISH
