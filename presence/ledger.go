@@ -137,6 +137,11 @@ func (e *entry) held(room string) (held, bool) {
 func (e *entry) holding() []held {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.staying()
+}
+
+// staying is holding for who holds mu.
+func (e *entry) staying() []held {
 	holding := make([]held, 0, len(e.rooms))
 	for _, h := range e.rooms {
 		if _, leaving := e.leaving[h.room.name]; !leaving {
@@ -245,6 +250,11 @@ func (e *entry) mayLose(room string, at Revision) bool {
 func (e *entry) evictions() map[string]Member {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.returning()
+}
+
+// returning is evictions for who holds mu.
+func (e *entry) returning() map[string]Member {
 	var all map[string]Member
 	for room, m := range e.evicted {
 		if _, leaving := e.leaving[room]; !leaving {
@@ -255,6 +265,13 @@ func (e *entry) evictions() map[string]Member {
 		}
 	}
 	return all
+}
+
+// belonging returns holding and evictions of one moment, as rooms move between them.
+func (e *entry) belonging() ([]held, map[string]Member) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.staying(), e.returning()
 }
 
 // isIn tells whether the channel should be in a room.
