@@ -176,7 +176,11 @@ func kicked(e *entry, k Kick) []string {
 
 // kickEntry is called with the entry locked.
 func (t *Tracker) kickEntry(ctx context.Context, e *entry, k Kick) (int, error) {
-	left, err := t.remove(ctx, e, kicked(e, k), departure{why: Kicked})
+	rooms := kicked(e, k)
+	if len(rooms) == 0 && k.Channel == "" {
+		return 0, nil // it has changed over meanwhile
+	}
+	left, err := t.remove(ctx, e, rooms, departure{why: Kicked})
 	if err == nil {
 		t.closeKicked(e.channel, k)
 	}
