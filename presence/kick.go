@@ -68,7 +68,8 @@ func sendable(code int) bool {
 // Where a node does not answer in 5 s, the error wraps ErrNoAnswer: what it holds
 // may stay, or go later, when it answers again. Where shards of a cluster are away, who
 // is in grace there stays, nodes may be out of reach, and the error has a *PartialError.
-// A kick may be repeated.
+// A node that could not write a removal closes the socket all the same, and tries again
+// in the background. A kick may be repeated.
 func (t *Tracker) Kick(ctx context.Context, k Kick) (int, error) {
 	if err := k.check(); err != nil {
 		return 0, err
@@ -181,9 +182,7 @@ func (t *Tracker) kickEntry(ctx context.Context, e *entry, k Kick) (int, error) 
 		return 0, nil // it has changed over meanwhile
 	}
 	left, err := t.remove(ctx, e, rooms, departure{why: Kicked})
-	if err == nil {
-		t.closeKicked(e.channel, k)
-	}
+	t.closeKicked(e.channel, k) // after an error, too: the removal is carried on, and who kicks again finds nobody
 	return len(left), err
 }
 
