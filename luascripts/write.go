@@ -65,14 +65,14 @@ func (o Op) data() string {
 	}
 }
 
-// Alone tells whether an operation must be the only one of its batch on its room:
+// Solo tells whether an operation must be the only one of its batch on its room:
 // it looks at more than its channel.
-func (o Op) Alone() bool {
+func (o Op) Solo() bool {
 	return o.Action == AddWithin || o.Record.Exclusive || isExclusive(o.Stored)
 }
 
 // Batch is what one node writes to one shard in one step. No two of its
-// operations are on the same channel and room, and none beside one that is Alone on
+// operations are on the same channel and room, and none beside one that is Solo on
 // the same room.
 type Batch struct {
 	Shard       int

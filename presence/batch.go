@@ -8,7 +8,7 @@ const (
 )
 
 // take bounds a batch, and keeps operations on the same channel and room in
-// different ones, and all others on a room from one that must be alone there.
+// different ones, and all others on a room from one that is Solo there.
 func (w *writer) take(pending []*write) int {
 	defer w.rooms.reset()
 	total, bytes := 0, 0
@@ -38,31 +38,31 @@ func (w *writer) weight(op luascripts.Op) int {
 // to batch for its memory.
 type roomsTaken struct {
 	channels map[target]struct{}
-	alone    map[string]struct{} // rooms of which nothing else may be in the batch
+	solo     map[string]struct{} // rooms of which nothing else may be in the batch
 }
 
 // target is a channel in a room, or where it is empty, any channel there.
 type target struct{ short, room string }
 
 func newRoomsTaken() roomsTaken {
-	return roomsTaken{channels: make(map[target]struct{}), alone: make(map[string]struct{})}
+	return roomsTaken{channels: make(map[target]struct{}), solo: make(map[string]struct{})}
 }
 
 func (r *roomsTaken) reset() {
 	clear(r.channels)
-	clear(r.alone)
+	clear(r.solo)
 }
 
 // fit tells whether operations may be in the batch.
 func (r *roomsTaken) fit(ops []luascripts.Op) bool {
 	for i := range ops {
 		at := target{ops[i].Short, ops[i].Room}
-		if ops[i].Alone() {
+		if ops[i].Solo() {
 			at.short = ""
 		}
 		_, same := r.channels[at]
-		_, alone := r.alone[at.room]
-		if same || alone {
+		_, solo := r.solo[at.room]
+		if same || solo {
 			return false
 		}
 	}
@@ -74,8 +74,8 @@ func (r *roomsTaken) add(ops []luascripts.Op) {
 		room := ops[i].Room
 		r.channels[target{ops[i].Short, room}] = struct{}{}
 		r.channels[target{"", room}] = struct{}{}
-		if ops[i].Alone() {
-			r.alone[room] = struct{}{}
+		if ops[i].Solo() {
+			r.solo[room] = struct{}{}
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (t *Tracker) addWithin(ctx context.Context, room, channel string, m Member,
 	}
 	if t.isElsewhere(channel) {
 		var a added
-		c := call{Room: room, Channel: channel, User: m.User, Key: m.Key, Info: m.Info, Limit: limit, Alone: m.Exclusive}
+		c := call{Room: room, Channel: channel, User: m.User, Key: m.Key, Info: m.Info, Limit: limit, Exclusive: m.Exclusive}
 		err := t.ask(ctx, opAdd, c, &a)
 		return a.Presence, a.Revision, opError("add", room, channel, err)
 	}
