@@ -41,16 +41,16 @@ type membership struct {
 	left    atomic.Bool
 }
 
-// join makes a channel a member, which holds the group as the caller does. It
-// returns false, and takes no hold, where it is a member already.
-func (g *group) join(c *Channel) (bool, error) {
+// join makes a channel a member, which holds the group as the caller does. It takes
+// no hold where it is a member already.
+func (g *group) join(c *Channel) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cause != nil {
-		return false, c.cause
+		return c.cause
 	}
 	if c.in(g) >= 0 {
-		return false, nil
+		return nil
 	}
 	m := &membership{group: g, channel: c}
 	c.groups = append(c.groups, m)
@@ -58,7 +58,7 @@ func (g *group) join(c *Channel) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.members = append(g.members, m) // where no audience looks
-	return true, nil
+	return nil
 }
 
 // leave undoes join, if the channel is a member.
