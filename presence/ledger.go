@@ -211,8 +211,9 @@ func (e *entry) take(room string) (held, bool) {
 }
 
 // evict moves a room that was pruned at a revision aside. It returns false if
-// the channel was written there since, or is about to leave.
-func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
+// the channel was written there since, or is about to leave. Discard takes it out of
+// the group in the same step: who is recorded later joins the group after that.
+func (e *entry) evict(room string, as Member, at Revision, discard func()) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.mayLose(room, at) {
@@ -222,6 +223,7 @@ func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
 		e.evicted = make(map[string]Member, 1)
 	}
 	e.evicted[room] = as
+	discard()
 	return e.take(room)
 }
 
