@@ -127,3 +127,56 @@ func TestAnAdditionDuringAnEviction(t *testing.T) {
 		t.Errorf("added: %v, members %q", err, members)
 	}
 }
+
+// Channels that were closed without a leave are forgotten once they are pruned, and
+// those that were pruned once they are closed.
+func TestPrunedAndClosedChannelsAreForgotten(t *testing.T) {
+	for name, closedFirst := range map[string]bool{"closed first": true, "pruned first": false} {
+		t.Run(name, func(t *testing.T) {
+			redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+				n := newStranger(t, s)
+				var channels []*groups.Channel
+				var stale []luascripts.Stale
+				for range 1000 {
+					c, err := n.layer.NewChannel()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
+						t.Fatal(err)
+					}
+					_, short, _ := groups.SplitChannel(c.Name())
+					channels, stale = append(channels, c), append(stale, luascripts.Stale{Short: short, Rooms: []string{"lobby"}})
+				}
+				redistest.Advance(t, time.Second)
+				closeAll := func() {
+					for _, c := range channels {
+						_ = c.Close()
+					}
+				}
+				if closedFirst {
+					closeAll()
+				}
+				for some := range slices.Chunk(stale, 100) {
+					_, err := n.Store().Prune(t.Context(), luascripts.Sweep{
+						Node: n.layer.NodeID(), MaxAge: time.Millisecond, Reason: byte(TimedOut), Stale: some,
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				redistest.Advance(t, 2*n.opts.FlushInterval)
+				if !closedFirst {
+					if known := len(n.ledger.all()); known != len(channels) {
+						t.Errorf("%d of those that a touch brings back are known", known)
+					}
+					closeAll()
+					redistest.Advance(t, 2*n.opts.FlushInterval)
+				}
+				if known := len(n.ledger.all()); known != 0 {
+					t.Errorf("%d are known still", known)
+				}
+			})
+		})
+	}
+}

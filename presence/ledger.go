@@ -269,6 +269,19 @@ func (e *entry) returning() map[string]Member {
 	return all
 }
 
+// isEvicted tells whether the channel was pruned from a room, and not added since.
+func (e *entry) isEvicted() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.evicted) > 0
+}
+
+func (e *entry) forgetEvictions() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.evicted)
+}
+
 // belonging returns holding and evictions of one moment, as rooms move between them.
 func (e *entry) belonging() ([]held, map[string]Member) {
 	e.mu.Lock()
