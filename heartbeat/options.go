@@ -50,7 +50,8 @@ type Options struct {
 
 	// Grace is how long the presences stay after the connection has ended without
 	// being closed by the application, see presence.Tracker.LeaveAllAfter: a page
-	// that is loaded again within it shows nobody leaving. Defaults to none.
+	// that is loaded again within it shows nobody leaving. While the Tracker drains,
+	// all presences stay for the grace of that at least. Defaults to none.
 	Grace time.Duration
 
 	// ReadLimit is the longest message that is read, in bytes; a longer one

@@ -21,7 +21,8 @@ func (t *Tracker) Close(ctx context.Context) error {
 }
 
 // Drain is Close for a deploy: the presences stay for a grace, see LeaveAllAfter,
-// so that who comes back to another node by then has never gone. It then closes
+// so that who comes back to another node by then has never gone. Those whose
+// connections end meanwhile (Disconnected, TimedOut) stay for no less. It then closes
 // the channels that had presences with groups.ErrClosed, at which heartbeat.Serve
 // tells the peer to go elsewhere, with the code 1001. Only then Watchers end, with
 // ErrClosed, at which there is nothing left to do for a connection. Use a grace that
@@ -34,7 +35,7 @@ func (t *Tracker) Drain(ctx context.Context, grace time.Duration) error {
 }
 
 func (t *Tracker) shut(ctx context.Context, d departure) error {
-	if !t.ledger.close() {
+	if !t.ledger.close(d) {
 		return nil
 	}
 	t.spawning.Lock()

@@ -11,8 +11,8 @@ import (
 
 // ledger is what this node knows of its own channels.
 type ledger struct {
-	closed  atomic.Bool
-	entries sync.Map // short name -> *entry
+	closing atomic.Pointer[departure] // how all channels leave; nil while the tracker is open
+	entries sync.Map                  // short name -> *entry
 }
 
 // entry is one channel of this node, and the rooms that it is in.
@@ -108,7 +108,9 @@ func (l *ledger) unlock(e *entry) {
 }
 
 // close returns false if it was closed before.
-func (l *ledger) close() bool { return l.closed.CompareAndSwap(false, true) }
+func (l *ledger) close(d departure) bool { return l.closing.CompareAndSwap(nil, &d) }
+
+func (l *ledger) closed() bool { return l.closing.Load() != nil }
 
 func (l *ledger) all() []*entry {
 	var all []*entry

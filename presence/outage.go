@@ -157,7 +157,7 @@ const (
 // Health tells how this node stands with Redis, from memory: what the last write
 // or renewal of its lease has shown, which is at most a third of the lease old.
 func (t *Tracker) Health() Health {
-	if t.ledger.closed.Load() {
+	if t.ledger.closed() {
 		return Health{State: Closed}
 	}
 	h := Health{State: Ready}

@@ -91,7 +91,7 @@ func (t *Tracker) checkInfo(info []byte) error {
 // add is called with the entry locked, and completes an operation of which the action
 // and a limit are given.
 func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op luascripts.Op) (Presence, Revision, error) {
-	if t.ledger.closed.Load() {
+	if t.ledger.closed() {
 		return Presence{}, 0, ErrClosed
 	}
 	if err := t.writer(room).down(); err != nil {
@@ -217,7 +217,7 @@ func (t *Tracker) memberOf(e *entry, h held) Member {
 
 // lockOpen locks the entry of an open channel of this node, made if need be.
 func (t *Tracker) lockOpen(ctx context.Context, channel string) (*entry, error) {
-	if t.ledger.closed.Load() {
+	if t.ledger.closed() {
 		return nil, ErrClosed
 	}
 	if _, ok := t.layer.Channel(channel); !ok {
