@@ -35,14 +35,18 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 		return nil
 	}
 	byShard := make(map[int][]string, 1)
+	// As the entry is locked, none of these is written meanwhile. The ledger may lose
+	// one, where the node hears of a prune.
+	byRoom := make(map[string]held, len(holding))
 	for _, h := range holding {
 		byShard[h.room.shard] = append(byShard[h.room.shard], h.room.name)
+		byRoom[h.room.name] = h
 	}
 	var failed error
 	for shard, r := range t.inShards(byShard, func(shard int, rooms []string) ([]luascripts.Result, error) {
 		ops := make([]luascripts.Op, 0, len(rooms))
 		for _, room := range rooms {
-			h, _ := e.held(room)
+			h := byRoom[room]
 			op := luascripts.Op{
 				Action: luascripts.Confirm, Room: room, Short: e.short, Stored: h.record, Since: int64(h.revision),
 				Unseen: unseen + keepSlack,
@@ -59,7 +63,7 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 		}
 		for i, result := range r.done {
 			room := byShard[shard][i]
-			h, _ := e.held(room) // since when, as the entry is locked, nothing was written
+			h := byRoom[room]
 			switch result.Status {
 			case luascripts.StatusAbsent:
 				t.evict(e, room, h.revision+1, TimedOut)

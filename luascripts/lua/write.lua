@@ -23,7 +23,8 @@
 -- or went; and the line of its event, or its revision alone where nothing changed, and
 -- a newline. Channels, records and users are netstrings.
 -- Errors: FENCED when the incarnation is not the node's, or when this is not the
--- batch that follows the node's last one.
+-- batch that follows the node's last one. RECORD when what is to be kept or confirmed
+-- is no record: nothing is done then.
 
 local fence = call('HMGET', KEYS[1], 'incarnation', 'number')
 if fence[1] ~= ARGV[2] then return redis.error_reply('FENCED incarnation') end
@@ -38,6 +39,7 @@ for i = 7, first, 2 do seen[ARGV[i]] = string.format('%.0f', math.floor(now_us /
 local at, olds, n_rooms = first, {}, (#KEYS - 7) / stride
 for r = 1, n_rooms do
   local k, n = 8 + (r - 1) * stride, #ARGV[at + 2]
+  if not are_records(at + 2) then return redis.error_reply('RECORD malformed') end
   olds[r] = read_room(KEYS[k], KEYS[k + 1], unpack(ARGV, at + 3, at + 2 + n))
   at = at + 2 + n * 2
 end
