@@ -30,7 +30,11 @@ const (
 	Update    Action = 'u'
 	Grace     Action = 'g'
 	Remove    Action = 'r'
+	Drop      Action = 'd' // Remove, unless it is in grace
 )
+
+// Removes tells whether an action takes a presence out of its room at once.
+func (a Action) Removes() bool { return a == Remove || a == Drop }
 
 // Op is one operation of a batch.
 type Op struct {
@@ -41,7 +45,7 @@ type Op struct {
 	Limit  int           // AddWithin: how many users and anonymous channels the room may have
 	Stored string        // Keep and Confirm: the record, encoded
 	Since  int64         // Confirm: the revision at which it was written
-	Reason byte          // Grace and Remove: why
+	Reason byte          // Grace, Remove and Drop: why
 	Grace  time.Duration // Grace: how long it stays
 	Unseen time.Duration // Add, Keep and Confirm: for how long the channel was not seen
 }
@@ -128,7 +132,7 @@ func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	keys, args := s.arguments(b, l)
 	sc := s.scripts.free
 	for _, op := range b.Ops {
-		if op.Action != Remove && op.Action != Grace && !b.Again {
+		if !op.Action.Removes() && op.Action != Grace && !b.Again {
 			sc = s.scripts.write
 		}
 	}

@@ -31,7 +31,7 @@ func (t *Tracker) Drain(ctx context.Context, grace time.Duration) error {
 	if grace <= 0 {
 		return &InvalidError{Field: "grace", Value: grace.String(), Reason: "not positive"}
 	}
-	return t.shut(ctx, departure{Drained, grace})
+	return t.shut(ctx, departure{why: Drained, grace: grace})
 }
 
 func (t *Tracker) shut(ctx context.Context, d departure) error {

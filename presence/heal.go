@@ -275,25 +275,20 @@ func (w *writer) removeSurplus() error {
 	return nil
 }
 
-// removeExcept removes a channel from those rooms that it is not to be in. Who
-// was pruned there is pruned again, by its age, or touched.
+// removeExcept removes a channel from those rooms of which the ledger has nothing. Who
+// was pruned there is pruned again, by its age, or touched; and what is owed is
+// carried on with as it was to be. Since Redis was read, the channel may have left.
 func (t *Tracker) removeExcept(found luascripts.Stale) error {
 	e, err := t.ledger.lock(t.ctx, found.Short, t.layer.NodeID()+"!"+found.Short)
 	if err != nil {
 		return err
 	}
 	defer t.ledger.unlock(e)
-	evicted := e.evictions()
-	var surplus []string
-	for _, room := range found.Rooms {
-		if _, ok := evicted[room]; !ok && !e.isIn(room) {
-			surplus = append(surplus, room)
-		}
-	}
+	surplus := slices.DeleteFunc(found.Rooms, e.knows)
 	if len(surplus) == 0 {
 		return nil
 	}
-	_, err = t.remove(t.ctx, e, surplus, departure{why: Disconnected})
+	_, err = t.remove(t.ctx, e, surplus, departure{why: Disconnected, unlessInGrace: true})
 	return err
 }
 

@@ -68,7 +68,7 @@ func (t *Tracker) LeaveAllAfter(ctx context.Context, channel string, why Reason,
 		return nil, opError("leave all", "", channel, err)
 	}
 	defer t.ledger.unlock(e)
-	revisions, err := t.leaveAll(ctx, e, t.lengthen(departure{why, grace}))
+	revisions, err := t.leaveAll(ctx, e, t.lengthen(departure{why: why, grace: grace}))
 	return revisions, opError("leave all", "", channel, err)
 }
 
@@ -160,8 +160,11 @@ func removals(short string, rooms []string, d departure) []luascripts.Op {
 	ops := make([]luascripts.Op, len(rooms))
 	for i, room := range rooms {
 		ops[i] = luascripts.Op{Action: luascripts.Remove, Room: room, Short: short, Reason: byte(d.why)}
-		if d.grace > 0 {
+		switch {
+		case d.grace > 0:
 			ops[i].Action, ops[i].Grace = luascripts.Grace, d.grace
+		case d.unlessInGrace:
+			ops[i].Action = luascripts.Drop
 		}
 	}
 	return ops

@@ -42,8 +42,9 @@ type held struct {
 
 // departure is how a channel is to leave a room: after a grace, or at once.
 type departure struct {
-	why   Reason
-	grace time.Duration
+	why           Reason
+	grace         time.Duration
+	unlessInGrace bool // at once, but for who has left with a grace before
 }
 
 func (l *ledger) get(short string) *entry {
@@ -298,6 +299,17 @@ func (e *entry) isIn(room string) bool {
 	_, leaving := e.leaving[room]
 	_, held := e.find(room)
 	return held && !leaving
+}
+
+// knows tells whether anything is noted of a room: that the channel is in it, was
+// pruned there, or is to leave it.
+func (e *entry) knows(room string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, held := e.find(room)
+	_, evicted := e.evicted[room]
+	_, leaving := e.leaving[room]
+	return held || evicted || leaving
 }
 
 // leave notes that the channel is to leave a room, until erase or record.

@@ -232,7 +232,7 @@ func late(batch []*write) bool {
 func (w *writer) refuse(batch []*write, err error) {
 	var removals []*write
 	for _, p := range batch {
-		if len(p.ops) > 0 && p.ops[0].Action == luascripts.Remove && redis.IsOOMError(err) {
+		if len(p.ops) > 0 && p.ops[0].Action.Removes() && redis.IsOOMError(err) {
 			removals = append(removals, p)
 		} else {
 			p.answer(outcome{err: unavailable(err)})

@@ -12,7 +12,8 @@
 --   name and that time in ms
 -- then for each room: its name, with its length (1 byte) before it; a letter for
 --   each of its operations; the channel of each; and the data of each: see add
---   (a), limit (l), revive (v), keep (k), confirm (c), update (u), grace (g) and remove (r)
+--   (a), limit (l), revive (v), keep (k), confirm (c), update (u), grace (g), remove (r) and
+--   drop (d)
 --
 -- Returns the time in ms and a blank; then for each room what became of each
 -- operation: + (it entered), ~ and the record (it changed), - and the reason and
