@@ -193,15 +193,13 @@ func (t *Tracker) recount(ctx context.Context, entries []*entry) {
 }
 
 // heal makes a shard as this node knows it to be, after data was lost there. It
-// runs in the background, once at a time.
+// runs in the background, once at a time. The caller holds mu.
 func (w *writer) heal() {
-	if !w.healing.CompareAndSwap(false, true) {
-		w.healAgain.Store(true)
+	if !w.healing.begin() {
 		return
 	}
 	t := w.tracker
 	t.spawn(func() {
-		defer w.healing.Store(false)
 		pause := recoverEvery
 		for again := true; again; {
 			// Nodes of a fleet notice together.
@@ -212,19 +210,28 @@ func (w *writer) heal() {
 			if err == nil {
 				err = errors.Join(w.reassertEverything(), w.removeSurplus())
 			}
-			again = w.healAgain.Swap(false)
 			if err != nil {
 				t.log.Warn("not all is as it was yet", zap.Int("shard", w.shard), zap.Error(err))
 				if sleep(t.ctx, nil, pause) != nil {
 					return
 				}
-				again, pause = true, min(2*pause, t.opts.Lease)
+				pause = min(2*pause, t.opts.Lease)
 			}
+			again = w.healAgain(err != nil)
 		}
-		w.mu.lock()
-		w.lost = false
-		w.mu.unlock()
 	})
+}
+
+// healAgain ends a round of healing, and tells whether there is to be another one. It
+// holds mu, as who finds a loss does: none is found between the look and the end.
+func (w *writer) healAgain(failed bool) bool {
+	w.mu.lock()
+	defer w.mu.unlock()
+	again := w.healing.again(failed)
+	if !again {
+		w.lost = false
+	}
+	return again
 }
 
 // reassertEverything takes at most half of the time that Redis has for this

@@ -143,6 +143,42 @@ func TestAPruneWhileAChannelIsAssertedAgain(t *testing.T) {
 	})
 }
 
+// A node that heals has found nothing left to do when another loss is found. It heals
+// once more, and restores as long as it does.
+func TestALossAtTheEndOfHealing(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		wire := newReads()
+		client := s.NewClient(t)
+		client.AddHook(wire)
+		w := newStrangerOn(t, client).writers[0]
+		lose := func() {
+			w.lost = true
+			w.heal()
+		}
+		w.mu.lock()
+		lose()
+		redistest.Advance(t, time.Second) // it has looked at what Redis has, and waits
+		lose()
+		looked := wire.of("hscan")
+		w.mu.unlock()
+		redistest.Advance(t, time.Millisecond)
+		w.mu.lock()
+		if !w.lost {
+			t.Error("the second loss counts as healed")
+		}
+		w.mu.unlock()
+		redistest.Advance(t, time.Second)
+		if n := wire.of("hscan") - looked; n != 1 {
+			t.Errorf("looked %d times after the second loss", n)
+		}
+		w.mu.lock()
+		defer w.mu.unlock()
+		if w.lost {
+			t.Error("it heals without an end")
+		}
+	})
+}
+
 func dump(t *testing.T, client redis.UniversalClient) map[string]string {
 	t.Helper()
 	keys, err := client.Keys(t.Context(), "*").Result()

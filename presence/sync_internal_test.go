@@ -40,6 +40,13 @@ func (h *reads) then(command string, f func()) {
 	h.after[command] = f
 }
 
+// of tells how often a command was sent.
+func (h *reads) of(command string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count[command]
+}
+
 func (h *reads) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
 }

@@ -188,7 +188,7 @@ func (t *Tracker) update(ctx context.Context, e *entry, room string, info []byte
 		Record: t.seal(room, e.channel, Member{User: was.User, Info: info}),
 	}
 	results, err := w.do(ctx, op)
-	if err == nil && results[0].Status == luascripts.StatusAbsent && w.healing.Load() {
+	if err == nil && results[0].Status == luascripts.StatusAbsent && w.healing.isRunning() {
 		// Redis has lost it, and healing waits for the lock of the entry.
 		if err = t.keep(ctx, e, []held{h}, false); err == nil {
 			results, err = w.do(ctx, op)

@@ -41,11 +41,10 @@ type writer struct {
 	lost        bool // Redis has lost data, and this node puts back what it had
 	recovering  atomic.Bool
 
-	away      atomic.Pointer[outage] // nil while the shard answers
-	signed    clock
-	swept     clock
-	healing   atomic.Bool
-	healAgain atomic.Bool
+	away    atomic.Pointer[outage] // nil while the shard answers
+	signed  clock
+	swept   clock
+	healing task
 }
 
 // write is what one caller asks for: operations that belong in one step.
@@ -116,7 +115,7 @@ func (w *writer) run(batch []*write) {
 		}
 		return
 	}
-	if w.healing.Load() { // maybe only since they were queued
+	if w.healing.isRunning() { // maybe only since they were queued
 		insist(live)
 	}
 	w.write(live)
