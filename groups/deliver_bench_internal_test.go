@@ -16,8 +16,8 @@ func crowd(tb testing.TB, members int, o Options) (*group, []*Channel) {
 	channels := make([]*Channel, members)
 	for i := range channels {
 		channels[i] = &Channel{layer: l, ready: make(chan struct{}, 1), done: make(chan struct{})}
-		if joined, err := g.join(channels[i]); !joined || err != nil {
-			tb.Fatal(joined, err)
+		if err := g.join(channels[i]); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	return g, channels

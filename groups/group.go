@@ -43,15 +43,15 @@ type membership struct {
 }
 
 // join makes a channel a member, with its own hold on the group beside the caller's. If
-// it is a member already, join returns false and takes no hold.
-func (g *group) join(c *Channel) (bool, error) {
+// it is a member already, join takes no hold.
+func (g *group) join(c *Channel) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cause != nil {
-		return false, c.cause
+		return c.cause
 	}
 	if c.in(g) >= 0 {
-		return false, nil
+		return nil
 	}
 	m := &membership{group: g, channel: c}
 	c.groups = append(c.groups, m)
@@ -59,7 +59,7 @@ func (g *group) join(c *Channel) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.members = append(g.members, m) // beyond the end of any slice that audience returned
-	return true, nil
+	return nil
 }
 
 // leave undoes join, if the channel is a member.

@@ -182,18 +182,11 @@ func (l *Layer) GroupAdd(ctx context.Context, groupName, channel string) error {
 	if err != nil {
 		return err
 	}
-	defer l.release(g) // not before the wait is over, as c may leave meanwhile
-	joined, err := g.join(c)
-	if err != nil {
-		return err
-	}
+	defer l.release(g)
 	if err := g.sub.Wait(ctx); err != nil {
-		if joined {
-			g.leave(c)
-		}
 		return unavailable(err)
 	}
-	return nil
+	return g.join(c) // not before: who gives up must not undo what another has added meanwhile
 }
 
 // GroupDiscard removes a channel from a group. It does nothing if the channel is not a

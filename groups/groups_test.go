@@ -1,6 +1,7 @@
 package groups_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -196,5 +197,29 @@ func TestClosedLayer(t *testing.T) {
 		wantErr(t, "send to its own", l.Send(ctx, c.Name(), text("x")), groups.ErrClosed)
 		wantErr(t, "send away", l.Send(ctx, newChannel(t, other).Name(), text("x")), groups.ErrClosed)
 		subscribers(t, s, l.Store().Room("g"), 0)
+	})
+}
+
+// Two add a channel to a group at once, and one of them gives up before Redis answers:
+// the other has added it all the same.
+func TestGroupAddBesideOneThatGivesUp(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		l := newLayer(t, s)
+		c := newChannel(t, l)
+		s.Freeze()
+		added := make(chan error, 2)
+		add := func(patience time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			added <- l.GroupAdd(ctx, "g", c.Name())
+		}
+		go add(100 * time.Millisecond)
+		redistest.Advance(t, time.Millisecond)
+		go add(10 * time.Second)
+		wantErr(t, "the first", <-added, context.DeadlineExceeded)
+		s.Thaw()
+		wantErr(t, "the second", <-added, nil)
+		groupSend(t, l, "g", "hi")
+		receive(t, c, "hi")
 	})
 }

@@ -47,6 +47,16 @@ var graces = []writeRow{
 		events: []string{"lobby +2=bob >bob 2/2/0"},
 	},
 	{
+		name: "drop of a channel in grace", given: left,
+		ops: ops{drop("lobby", "1")}, status: ".",
+	},
+	{
+		name:  "drop of a channel that is not in grace, beside one that is absent",
+		given: []ops{{add("lobby", "1", "ann", "hi")}},
+		ops:   ops{drop("lobby", "1"), drop("lobby", "2")}, status: "-.",
+		events: []string{"lobby -d,1=ann <ann 0/0/0"},
+	},
+	{
 		name: "the user comes back on another channel: nobody came", given: left,
 		ops: ops{add("lobby", "2", "ann", "yo")}, status: "+",
 		events: []string{"lobby +2=ann:yo 2/1/0"},

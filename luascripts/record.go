@@ -19,10 +19,10 @@ type Record struct {
 
 // The flags of a record.
 const (
-	sealed  = 1
-	keyed   = 2
-	inGrace = 4
-	alone   = 8
+	sealed    = 1
+	keyed     = 2
+	inGrace   = 4
+	exclusive = 8
 )
 
 const joinedDigits = 13
@@ -44,7 +44,7 @@ func (r Record) flags() byte {
 		f |= keyed
 	}
 	if r.Exclusive {
-		f |= alone
+		f |= exclusive
 	}
 	return f
 }
@@ -82,7 +82,7 @@ func DecodeRecord(s string) (Record, error) {
 		return Record{}, fmt.Errorf("rollcall: record joined at %q", s[:joinedDigits])
 	}
 	flags, rest := s[joinedDigits], s[joinedDigits+1:]
-	r := Record{JoinedAt: joined, Sealed: flags&sealed != 0, Exclusive: flags&alone != 0}
+	r := Record{JoinedAt: joined, Sealed: flags&sealed != 0, Exclusive: flags&exclusive != 0}
 	ok := true
 	if flags&keyed != 0 {
 		r.Key, rest, ok = cutName(rest)
@@ -111,7 +111,7 @@ func InGrace(record string) bool {
 
 // isExclusive reports whether a stored record is exclusive.
 func isExclusive(record string) bool {
-	return len(record) > joinedDigits && record[joinedDigits]&alone != 0
+	return len(record) > joinedDigits && record[joinedDigits]&exclusive != 0
 }
 
 // sized returns a name preceded by its length in one byte.

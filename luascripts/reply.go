@@ -99,7 +99,7 @@ func (r *replyReader) result(i int, e *Event) (Result, error) {
 	}
 	switch result.Status {
 	case StatusRemoved:
-		if r.ops[i].Action != Remove {
+		if !r.ops[i].Action.Removes() {
 			return r.result(i, e) // another entered in its place, or is there
 		}
 	case StatusAdded:

@@ -71,7 +71,7 @@ func newScripts() scripts {
 	with := func(parts ...string) []string {
 		return append([]string{"list", "time", "record", "room", "users", "exclusive", "change", "commit"}, parts...)
 	}
-	write := with("single", "index", "add", "limit", "revive", "keep", "confirm", "update", "grace", "remove", "write")
+	write := with("single", "index", "add", "limit", "revive", "keep", "confirm", "update", "grace", "remove", "drop", "write")
 	meters := make(map[string]*meter)
 	newScript := func(flags string, parts ...string) script {
 		sc, name := newScript(flags, parts...), parts[len(parts)-1]

@@ -129,6 +129,11 @@ func remove(room, short string) luascripts.Op {
 	return luascripts.Op{Action: luascripts.Remove, Room: room, Short: short, Reason: 'l'}
 }
 
+// drop is of a channel that its node does not know.
+func drop(room, short string) luascripts.Op {
+	return luascripts.Op{Action: luascripts.Drop, Room: room, Short: short, Reason: 'd'}
+}
+
 // grace is a departure after a time, because of a lost connection.
 func grace(room, short string, d time.Duration) luascripts.Op {
 	return luascripts.Op{Action: luascripts.Grace, Room: room, Short: short, Reason: 'd', Grace: d}

@@ -30,7 +30,11 @@ const (
 	Update    Action = 'u'
 	Grace     Action = 'g'
 	Remove    Action = 'r'
+	Drop      Action = 'd' // Remove, unless it is in grace
 )
+
+// Removes tells whether an action takes a presence out of its room at once.
+func (a Action) Removes() bool { return a == Remove || a == Drop }
 
 // Op is one operation of a batch.
 type Op struct {
@@ -41,7 +45,7 @@ type Op struct {
 	Limit  int           // AddWithin: the maximum number of users and anonymous channels in the room
 	Stored string        // Keep and Confirm: the record, encoded
 	Since  int64         // Confirm: the revision at which it was written
-	Reason byte          // Grace and Remove: the reason
+	Reason byte          // Grace, Remove and Drop: the reason
 	Grace  time.Duration // Grace: how long the presence stays
 	Unseen time.Duration // Add, Keep and Confirm: how long the channel has not been seen
 }
@@ -65,14 +69,14 @@ func (o Op) data() string {
 	}
 }
 
-// Alone reports whether an operation must be the only one of its batch on its room,
+// Solo reports whether an operation must be the only one of its batch on its room,
 // because it looks at more than its channel.
-func (o Op) Alone() bool {
+func (o Op) Solo() bool {
 	return o.Action == AddWithin || o.Record.Exclusive || isExclusive(o.Stored)
 }
 
 // Batch is what one node writes to one shard in one step. No two operations are on the
-// same channel and room, and an operation that is Alone has no other on its room.
+// same channel and room, and an operation that is Solo has no other on its room.
 type Batch struct {
 	Shard       int
 	Node        string
@@ -128,7 +132,7 @@ func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	keys, args := s.arguments(b, l)
 	sc := s.scripts.free
 	for _, op := range b.Ops {
-		if op.Action != Remove && op.Action != Grace && !b.Again {
+		if !op.Action.Removes() && op.Action != Grace && !b.Again {
 			sc = s.scripts.write
 		}
 	}

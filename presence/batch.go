@@ -8,8 +8,8 @@ const (
 )
 
 // take bounds a batch. Operations on the same channel and room go into different
-// batches, and an operation that must be alone in its room shares a batch with no other
-// on that room.
+// batches, and an operation that is Solo in its room shares a batch with no other on
+// that room.
 func (w *writer) take(pending []*write) int {
 	defer w.rooms.reset()
 	total, bytes := 0, 0
@@ -29,7 +29,7 @@ func (w *writer) take(pending []*write) int {
 // weight is what an operation counts toward maxBytes. A removal only reads the record,
 // which costs a fifth, and next to nothing unless infos are large.
 func (w *writer) weight(op luascripts.Op) int {
-	if op.Action == luascripts.Remove || op.Action == luascripts.Grace {
+	if op.Action.Removes() || op.Action == luascripts.Grace {
 		return max(0, w.tracker.opts.MaxInfo-defaultMaxInfo) / 5
 	}
 	return len(op.Record.Info) + len(op.Stored)
@@ -39,31 +39,31 @@ func (w *writer) weight(op luascripts.Op) int {
 // to batch to save allocations.
 type roomsTaken struct {
 	channels map[target]struct{}
-	alone    map[string]struct{} // rooms that allow nothing else in the batch
+	solo     map[string]struct{} // rooms that allow nothing else in the batch
 }
 
 // target is a channel in a room, or any channel there if short is empty.
 type target struct{ short, room string }
 
 func newRoomsTaken() roomsTaken {
-	return roomsTaken{channels: make(map[target]struct{}), alone: make(map[string]struct{})}
+	return roomsTaken{channels: make(map[target]struct{}), solo: make(map[string]struct{})}
 }
 
 func (r *roomsTaken) reset() {
 	clear(r.channels)
-	clear(r.alone)
+	clear(r.solo)
 }
 
 // fit reports whether operations fit in the batch.
 func (r *roomsTaken) fit(ops []luascripts.Op) bool {
 	for i := range ops {
 		at := target{ops[i].Short, ops[i].Room}
-		if ops[i].Alone() {
+		if ops[i].Solo() {
 			at.short = ""
 		}
 		_, same := r.channels[at]
-		_, alone := r.alone[at.room]
-		if same || alone {
+		_, solo := r.solo[at.room]
+		if same || solo {
 			return false
 		}
 	}
@@ -75,8 +75,8 @@ func (r *roomsTaken) add(ops []luascripts.Op) {
 		room := ops[i].Room
 		r.channels[target{ops[i].Short, room}] = struct{}{}
 		r.channels[target{"", room}] = struct{}{}
-		if ops[i].Alone() {
-			r.alone[room] = struct{}{}
+		if ops[i].Solo() {
+			r.solo[room] = struct{}{}
 		}
 	}
 }

@@ -21,7 +21,8 @@ func (t *Tracker) Close(ctx context.Context) error {
 
 // Drain is Close for a deployment. The presences stay for a grace period, see
 // LeaveAllAfter, so that users who come back on another node in time never appear to
-// leave. Drain then closes the channels that had presences with groups.ErrClosed, upon
+// leave. Those whose connections end meanwhile (Disconnected, TimedOut) stay at least as
+// long. Drain then closes the channels that had presences with groups.ErrClosed, upon
 // which heartbeat.Serve sends its peer elsewhere with the code 1001. Only then do
 // Watchers end, with ErrClosed, when nothing is left to do for a connection. Use a
 // grace that is longer than your clients need to come back.
@@ -29,11 +30,11 @@ func (t *Tracker) Drain(ctx context.Context, grace time.Duration) error {
 	if grace <= 0 {
 		return &InvalidError{Field: "grace", Value: grace.String(), Reason: "not positive"}
 	}
-	return t.shut(ctx, departure{Drained, grace})
+	return t.shut(ctx, departure{why: Drained, grace: grace})
 }
 
 func (t *Tracker) shut(ctx context.Context, d departure) error {
-	if !t.ledger.close() {
+	if !t.ledger.close(d) {
 		return nil
 	}
 	t.spawning.Lock()

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -72,4 +73,110 @@ func TestLeavingIsNoEviction(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An addition that is noted while a prune is being heard of keeps its channel in the
+// group.
+func TestAnAdditionDuringAnEviction(t *testing.T) {
+	n := newStranger(t, redistest.Mini(t))
+	c, err := n.layer.NewChannel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func() error {
+		_, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"})
+		return err
+	}
+	if err := add(); err != nil {
+		t.Fatal(err)
+	}
+	e := n.own(c.Name())
+	h, _ := e.held("lobby")
+
+	w := n.writer("lobby")
+	w.mu.lock() // the addition waits here
+	added := make(chan error, 1)
+	go func() { added <- add() }()
+	eventually := func(what string, done func() bool) {
+		t.Helper()
+		redistest.Eventually(t, 10*time.Second, func() error {
+			if !done() {
+				return errors.New(what)
+			}
+			return nil
+		})
+	}
+	eventually("adds", func() bool {
+		n.rooms.mu.Lock()
+		defer n.rooms.mu.Unlock()
+		return h.room.holds == 2
+	})
+
+	n.rooms.mu.Lock() // and the eviction here
+	evicted := make(chan struct{})
+	go func() {
+		defer close(evicted)
+		n.evict(e, "lobby", h.revision+1, Pruned)
+	}()
+	eventually("is evicted", func() bool { return !e.isIn("lobby") })
+	w.mu.unlock()
+	err = <-added
+	n.rooms.mu.Unlock()
+	<-evicted
+	if members := n.layer.Members("lobby"); err != nil || !slices.Equal(members, []string{c.Name()}) {
+		t.Errorf("added: %v, members %q", err, members)
+	}
+}
+
+// Channels that were closed without a leave are forgotten once they are pruned, and
+// those that were pruned once they are closed.
+func TestPrunedAndClosedChannelsAreForgotten(t *testing.T) {
+	for name, closedFirst := range map[string]bool{"closed first": true, "pruned first": false} {
+		t.Run(name, func(t *testing.T) {
+			redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+				n := newStranger(t, s)
+				var channels []*groups.Channel
+				var stale []luascripts.Stale
+				for range 1000 {
+					c, err := n.layer.NewChannel()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
+						t.Fatal(err)
+					}
+					_, short, _ := groups.SplitChannel(c.Name())
+					channels, stale = append(channels, c), append(stale, luascripts.Stale{Short: short, Rooms: []string{"lobby"}})
+				}
+				redistest.Advance(t, time.Second)
+				closeAll := func() {
+					for _, c := range channels {
+						_ = c.Close()
+					}
+				}
+				if closedFirst {
+					closeAll()
+				}
+				for some := range slices.Chunk(stale, 100) {
+					_, err := n.Store().Prune(t.Context(), luascripts.Sweep{
+						Node: n.layer.NodeID(), MaxAge: time.Millisecond, Reason: byte(TimedOut), Stale: some,
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				redistest.Advance(t, 2*n.opts.FlushInterval)
+				if !closedFirst {
+					if known := len(n.ledger.all()); known != len(channels) {
+						t.Errorf("%d of those that a touch brings back are known", known)
+					}
+					closeAll()
+					redistest.Advance(t, 2*n.opts.FlushInterval)
+				}
+				if known := len(n.ledger.all()); known != 0 {
+					t.Errorf("%d are known still", known)
+				}
+			})
+		})
+	}
 }

@@ -35,14 +35,18 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 		return nil
 	}
 	byShard := make(map[int][]string, 1)
+	// As the entry is locked, none of these is written meanwhile. The ledger may lose
+	// one, where the node hears of a prune.
+	byRoom := make(map[string]held, len(holding))
 	for _, h := range holding {
 		byShard[h.room.shard] = append(byShard[h.room.shard], h.room.name)
+		byRoom[h.room.name] = h
 	}
 	var failed error
 	for shard, r := range t.inShards(byShard, func(shard int, rooms []string) ([]luascripts.Result, error) {
 		ops := make([]luascripts.Op, 0, len(rooms))
 		for _, room := range rooms {
-			h, _ := e.held(room)
+			h := byRoom[room]
 			op := luascripts.Op{
 				Action: luascripts.Confirm, Room: room, Short: e.short, Stored: h.record, Since: int64(h.revision),
 				Unseen: unseen + keepSlack,
@@ -59,7 +63,7 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 		}
 		for i, result := range r.done {
 			room := byShard[shard][i]
-			h, _ := e.held(room) // unchanged since, as the entry is locked
+			h := byRoom[room]
 			switch result.Status {
 			case luascripts.StatusAbsent:
 				t.evict(e, room, h.revision+1, TimedOut)
@@ -187,15 +191,13 @@ func (t *Tracker) recount(ctx context.Context, entries []*entry) {
 }
 
 // heal restores a shard to what this node knows, after data was lost there. It runs in
-// the background, once at a time.
+// the background, once at a time. The caller holds mu.
 func (w *writer) heal() {
-	if !w.healing.CompareAndSwap(false, true) {
-		w.healAgain.Store(true)
+	if !w.healing.begin() {
 		return
 	}
 	t := w.tracker
 	t.spawn(func() {
-		defer w.healing.Store(false)
 		pause := recoverEvery
 		for again := true; again; {
 			// Nodes of a fleet notice together.
@@ -206,19 +208,28 @@ func (w *writer) heal() {
 			if err == nil {
 				err = errors.Join(w.reassertEverything(), w.removeSurplus())
 			}
-			again = w.healAgain.Swap(false)
 			if err != nil {
 				t.log.Warn("not all is as it was yet", zap.Int("shard", w.shard), zap.Error(err))
 				if sleep(t.ctx, nil, pause) != nil {
 					return
 				}
-				again, pause = true, min(2*pause, t.opts.Lease)
+				pause = min(2*pause, t.opts.Lease)
 			}
+			again = w.healAgain(err != nil)
 		}
-		w.mu.lock()
-		w.lost = false
-		w.mu.unlock()
 	})
+}
+
+// healAgain ends a round of healing, and reports whether another one follows. It holds
+// mu, as does whoever finds a loss, so none is found between the look and the end.
+func (w *writer) healAgain(failed bool) bool {
+	w.mu.lock()
+	defer w.mu.unlock()
+	again := w.healing.again(failed)
+	if !again {
+		w.lost = false
+	}
+	return again
 }
 
 // reassertEverything uses at most half of the time that Redis has for this node, so
@@ -269,25 +280,20 @@ func (w *writer) removeSurplus() error {
 	return nil
 }
 
-// removeExcept removes a channel from the rooms that it should not be in, except those
-// it was pruned from: there it is pruned again by its age, or touched.
+// removeExcept removes a channel from the rooms of which the ledger has nothing. Where it
+// was pruned, it is pruned again by its age, or touched; removals that are owed are
+// carried on as intended. The channel may have left since Redis was read.
 func (t *Tracker) removeExcept(found luascripts.Stale) error {
 	e, err := t.ledger.lock(t.ctx, found.Short, t.layer.NodeID()+"!"+found.Short)
 	if err != nil {
 		return err
 	}
 	defer t.ledger.unlock(e)
-	evicted := e.evictions()
-	var surplus []string
-	for _, room := range found.Rooms {
-		if _, ok := evicted[room]; !ok && !e.isIn(room) {
-			surplus = append(surplus, room)
-		}
-	}
+	surplus := slices.DeleteFunc(found.Rooms, e.knows)
 	if len(surplus) == 0 {
 		return nil
 	}
-	_, err = t.remove(t.ctx, e, surplus, departure{why: Disconnected})
+	_, err = t.remove(t.ctx, e, surplus, departure{why: Disconnected, unlessInGrace: true})
 	return err
 }
 

@@ -3,6 +3,7 @@ package presence
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,86 @@ func TestHealingThatFailsIsTriedAgain(t *testing.T) {
 			err = fmt.Errorf("%+v", counts)
 		}
 		return err
+	})
+}
+
+// A channel is asserted again in more rooms than fit in a batch, and while the first
+// batch is under way its node hears that it was pruned from the last of them.
+func TestAPruneWhileAChannelIsAssertedAgain(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		wire := newReads()
+		client := s.NewClient(t)
+		client.AddHook(wire)
+		n := newStrangerOn(t, client)
+		c, err := n.layer.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const last = "room 299"
+		for i := range 300 {
+			if _, _, err := n.Add(t.Context(), fmt.Sprintf("room %03d", i), c.Name(), Member{User: "ana"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		redistest.Advance(t, time.Second)
+		e := n.own(c.Name())
+		h, _ := e.held(last)
+		wire.then("evalsha", func() {
+			_, err := n.store.Prune(t.Context(), luascripts.Sweep{
+				Node: n.layer.NodeID(), MaxAge: time.Millisecond, Reason: byte(TimedOut),
+				Stale: []luascripts.Stale{{Short: e.short, Rooms: []string{last}}},
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			n.evict(e, last, h.revision+1, TimedOut)
+		})
+		if err := n.reassert(t.Context(), e, 0, false, true); err != nil {
+			t.Error(err)
+		}
+		redistest.Advance(t, time.Millisecond) // the event of the prune comes
+		if counts, err := n.Counts(t.Context(), last); err != nil || counts.Presences != 1 || !e.isIn(last) {
+			t.Errorf("%+v, %v, in the ledger: %v", counts, err, e.isIn(last))
+		}
+		if members := n.layer.Members(last); !slices.Equal(members, []string{c.Name()}) {
+			t.Errorf("members of the group: %q", members)
+		}
+	})
+}
+
+// A node that heals has found nothing left to do when another loss is found. It heals
+// once more, and restores as long as it does.
+func TestALossAtTheEndOfHealing(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		wire := newReads()
+		client := s.NewClient(t)
+		client.AddHook(wire)
+		w := newStrangerOn(t, client).writers[0]
+		lose := func() {
+			w.lost = true
+			w.heal()
+		}
+		w.mu.lock()
+		lose()
+		redistest.Advance(t, time.Second) // it has looked at what Redis has, and waits
+		lose()
+		looked := wire.of("hscan")
+		w.mu.unlock()
+		redistest.Advance(t, time.Millisecond)
+		w.mu.lock()
+		if !w.lost {
+			t.Error("the second loss counts as healed")
+		}
+		w.mu.unlock()
+		redistest.Advance(t, time.Second)
+		if n := wire.of("hscan") - looked; n != 1 {
+			t.Errorf("looked %d times after the second loss", n)
+		}
+		w.mu.lock()
+		defer w.mu.unlock()
+		if w.lost {
+			t.Error("it heals without an end")
+		}
 	})
 }
 

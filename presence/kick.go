@@ -68,7 +68,8 @@ func sendable(code int) bool {
 // not answer in time, within 5 s if ctx has no deadline, the error wraps ErrNoAnswer:
 // what that node holds may stay, or go later, when it answers again. If shards of a
 // cluster are away, presences in grace there stay, nodes may be out of reach, and the
-// error has a *PartialError. A kick may be repeated.
+// error has a *PartialError. A node that could not write a removal closes the socket all
+// the same, and tries again in the background. A kick may be repeated.
 func (t *Tracker) Kick(ctx context.Context, k Kick) (int, error) {
 	if err := k.check(); err != nil {
 		return 0, err
@@ -133,7 +134,7 @@ func (t *Tracker) kickLocal(ctx context.Context, k Kick) (int, error) {
 	total := 0
 	var failed error
 	for _, e := range t.ledger.all() {
-		if !t.isUser(e, k) {
+		if len(kicked(e, k)) == 0 {
 			continue
 		}
 		ok, err := e.lock(ctx)
@@ -153,26 +154,35 @@ func (k Kick) means(r luascripts.Record) bool {
 	return (k.User == "" || k.User == r.User) && (k.Key == "" || k.Key == r.Identity())
 }
 
-func (t *Tracker) isUser(e *entry, k Kick) bool { return len(t.kicked(e, k)) > 0 }
-
-// kicked returns the rooms from which a kick removes a channel.
-func (t *Tracker) kicked(e *entry, k Kick) []string {
+// kicked returns the rooms from which a kick removes a channel. Those from which it
+// was pruned are among them: its next touch would bring it back.
+func kicked(e *entry, k Kick) []string {
 	var rooms []string
-	for _, h := range e.holding() {
-		record, err := luascripts.DecodeRecord(h.record)
-		if err == nil && (k.Room == "" || k.Room == h.room.name) && k.means(record) {
-			rooms = append(rooms, h.room.name)
+	note := func(room string, r luascripts.Record) {
+		if (k.Room == "" || k.Room == room) && k.means(r) {
+			rooms = append(rooms, room)
 		}
+	}
+	holding, evicted := e.belonging()
+	for _, h := range holding {
+		if record, err := luascripts.DecodeRecord(h.record); err == nil {
+			note(h.room.name, record)
+		}
+	}
+	for room, m := range evicted {
+		note(room, luascripts.Record{User: m.User, Key: m.Key})
 	}
 	return rooms
 }
 
 // kickEntry must be called with the entry locked.
 func (t *Tracker) kickEntry(ctx context.Context, e *entry, k Kick) (int, error) {
-	left, err := t.remove(ctx, e, t.kicked(e, k), departure{why: Kicked})
-	if err == nil {
-		t.closeKicked(e.channel, k)
+	rooms := kicked(e, k)
+	if len(rooms) == 0 && k.Channel == "" {
+		return 0, nil // it has changed over meanwhile
 	}
+	left, err := t.remove(ctx, e, rooms, departure{why: Kicked})
+	t.closeKicked(e.channel, k) // after an error, too: the removal is carried on, and who kicks again finds nobody
 	return len(left), err
 }
 

@@ -23,7 +23,7 @@ func (r *Reader) LastSeen(ctx context.Context, room string, users ...string) ([]
 	if len(users) == 0 {
 		return nil, nil
 	}
-	if err := r.ask(room); err != nil {
+	if err := r.reachable(room); err != nil {
 		return nil, opError("last seen", room, "", err)
 	}
 	scores, err := r.store.Client().ZMScore(ctx, r.store.RoomSeen(room), users...).Result()

@@ -68,8 +68,17 @@ func (t *Tracker) LeaveAllAfter(ctx context.Context, channel string, why Reason,
 		return nil, opError("leave all", "", channel, err)
 	}
 	defer t.ledger.unlock(e)
-	revisions, err := t.leaveAll(ctx, e, departure{why, grace})
+	revisions, err := t.leaveAll(ctx, e, t.lengthen(departure{why: why, grace: grace}))
 	return revisions, opError("leave all", "", channel, err)
+}
+
+// lengthen gives the grace of a drain to those whose connections end while it is under
+// way, maybe for no other reason than that.
+func (t *Tracker) lengthen(d departure) departure {
+	if all := t.ledger.closing.Load(); all != nil && (d.why == Disconnected || d.why == TimedOut) {
+		d.grace = max(d.grace, all.grace)
+	}
+	return d
 }
 
 // leaveAll is called with the entry locked.
@@ -151,8 +160,11 @@ func removals(short string, rooms []string, d departure) []luascripts.Op {
 	ops := make([]luascripts.Op, len(rooms))
 	for i, room := range rooms {
 		ops[i] = luascripts.Op{Action: luascripts.Remove, Room: room, Short: short, Reason: byte(d.why)}
-		if d.grace > 0 {
+		switch {
+		case d.grace > 0:
 			ops[i].Action, ops[i].Grace = luascripts.Grace, d.grace
+		case d.unlessInGrace:
+			ops[i].Action = luascripts.Drop
 		}
 	}
 	return ops

@@ -11,8 +11,8 @@ import (
 
 // ledger is what this node knows of its own channels.
 type ledger struct {
-	closed  atomic.Bool
-	entries sync.Map // short name -> *entry
+	closing atomic.Pointer[departure] // how all channels leave; nil while the tracker is open
+	entries sync.Map                  // short name -> *entry
 }
 
 // entry is one channel of this node and its rooms.
@@ -42,8 +42,9 @@ type held struct {
 
 // departure is how a channel leaves a room: why, and after what grace, if any.
 type departure struct {
-	why   Reason
-	grace time.Duration
+	why           Reason
+	grace         time.Duration
+	unlessInGrace bool // at once, but for who has left with a grace before
 }
 
 func (l *ledger) get(short string) *entry {
@@ -108,7 +109,9 @@ func (l *ledger) unlock(e *entry) {
 }
 
 // close returns false if the ledger was already closed.
-func (l *ledger) close() bool { return l.closed.CompareAndSwap(false, true) }
+func (l *ledger) close(d departure) bool { return l.closing.CompareAndSwap(nil, &d) }
+
+func (l *ledger) closed() bool { return l.closing.Load() != nil }
 
 func (l *ledger) all() []*entry {
 	var all []*entry
@@ -137,6 +140,11 @@ func (e *entry) held(room string) (held, bool) {
 func (e *entry) holding() []held {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.staying()
+}
+
+// staying is holding for who holds mu.
+func (e *entry) staying() []held {
 	holding := make([]held, 0, len(e.rooms))
 	for _, h := range e.rooms {
 		if _, leaving := e.leaving[h.room.name]; !leaving {
@@ -206,8 +214,9 @@ func (e *entry) take(room string) (held, bool) {
 }
 
 // evict sets aside a room that the channel was pruned from at a revision. It returns
-// false if the channel has been written there since, or is about to leave.
-func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
+// false if the channel has been written there since, or is about to leave. discard
+// removes it from the group in the same step: a channel recorded later joins after that.
+func (e *entry) evict(room string, as Member, at Revision, discard func()) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.mayLose(room, at) {
@@ -217,6 +226,7 @@ func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
 		e.evicted = make(map[string]Member, 1)
 	}
 	e.evicted[room] = as
+	discard()
 	return e.take(room)
 }
 
@@ -245,6 +255,11 @@ func (e *entry) mayLose(room string, at Revision) bool {
 func (e *entry) evictions() map[string]Member {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.returning()
+}
+
+// returning is evictions for who holds mu.
+func (e *entry) returning() map[string]Member {
 	var all map[string]Member
 	for room, m := range e.evicted {
 		if _, leaving := e.leaving[room]; !leaving {
@@ -257,6 +272,26 @@ func (e *entry) evictions() map[string]Member {
 	return all
 }
 
+// isEvicted tells whether the channel was pruned from a room, and not added since.
+func (e *entry) isEvicted() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.evicted) > 0
+}
+
+func (e *entry) forgetEvictions() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.evicted)
+}
+
+// belonging returns holding and evictions of one moment, as rooms move between them.
+func (e *entry) belonging() ([]held, map[string]Member) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.staying(), e.returning()
+}
+
 // isIn tells whether the channel should be in a room.
 func (e *entry) isIn(room string) bool {
 	e.mu.Lock()
@@ -264,6 +299,17 @@ func (e *entry) isIn(room string) bool {
 	_, leaving := e.leaving[room]
 	_, held := e.find(room)
 	return held && !leaving
+}
+
+// knows tells whether anything is noted of a room: that the channel is in it, was
+// pruned there, or is to leave it.
+func (e *entry) knows(room string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, held := e.find(room)
+	_, evicted := e.evicted[room]
+	_, leaving := e.leaving[room]
+	return held || evicted || leaving
 }
 
 // leave notes that the channel is to leave a room, until erase or record.

@@ -12,6 +12,16 @@ func (l lock) lock() { l <- struct{}{} }
 
 func (l lock) unlock() { <-l }
 
+// tryNow returns false where another has the lock.
+func (l lock) tryNow() bool {
+	select {
+	case l <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 // try waits for the lock up to the context's end.
 func (l lock) try(ctx context.Context) error {
 	select {

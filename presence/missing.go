@@ -93,26 +93,32 @@ func (v *view) clear(node string) {
 // seekMissing asks the nodes for what views miss, in the background, until nothing is
 // missing.
 func (t *Tracker) seekMissing() {
-	if !t.seeking.CompareAndSwap(false, true) {
+	if !t.seeking.begin() {
 		return
 	}
 	t.spawn(func() {
-		defer t.seeking.Store(false)
-		for {
+		for again := true; again; {
 			byNode := t.missingByNode()
-			if len(byNode) == 0 {
+			if t.seekAll(byNode) != nil {
 				return
 			}
-			var work sync.WaitGroup
-			for node, views := range byNode {
-				work.Go(func() { t.seek(node, views) })
-			}
-			work.Wait()
-			if sleep(t.ctx, nil, seekEvery) != nil {
-				return
-			}
+			again = t.seeking.again(len(byNode) > 0)
 		}
 	})
+}
+
+// seekAll leaves time for what was put back to be read. It returns an error where the
+// tracker is closed.
+func (t *Tracker) seekAll(byNode map[string][]*view) error {
+	if len(byNode) == 0 {
+		return nil
+	}
+	var work sync.WaitGroup
+	for node, views := range byNode {
+		work.Go(func() { t.seek(node, views) })
+	}
+	work.Wait()
+	return sleep(t.ctx, nil, seekEvery)
 }
 
 func (t *Tracker) missingByNode() map[string][]*view {

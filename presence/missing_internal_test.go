@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -63,4 +64,50 @@ func TestLostDataIsNoDeparture(t *testing.T) {
 			}
 		}
 	})
+}
+
+// While a node looks through its views for who is missing, somebody is found missing in
+// one that it has looked at. The look begins with any of them, so it is done often.
+func TestWhoIsMissedTooLateIsSoughtAgain(t *testing.T) {
+	s := redistest.Mini(t)
+	for range 20 {
+		n := newStranger(t, s)
+		seen, next := viewOf(t, n, "lobby"), viewOf(t, n, "den")
+		next.mu.Lock()
+		n.seekMissing()
+		redistest.Eventually(t, 10*time.Second, func() error {
+			if n.views.mu.TryLock() {
+				n.views.mu.Unlock()
+				return errors.New("it does not look")
+			}
+			return nil
+		})
+		ghost := n.layer.NodeID() + "!ghost"
+		seen.mu.Lock()
+		seen.put(Presence{Channel: ghost})
+		seen.missing.suspicious = true
+		seen.missing.keep(ghost)
+		seen.missing.settle()
+		n.seekMissing()
+		seen.mu.Unlock()
+		next.mu.Unlock()
+		redistest.Eventually(t, 10*time.Second, func() error {
+			seen.mu.Lock()
+			defer seen.mu.Unlock()
+			if seen.missing.any() || len(seen.members) > 0 {
+				return fmt.Errorf("missing %v of %v", seen.missing.channels, seen.members)
+			}
+			return nil
+		})
+	}
+}
+
+func viewOf(t *testing.T, n stranger, room string) *view {
+	t.Helper()
+	w, err := n.Watch(t.Context(), room, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	return w.view
 }

@@ -157,7 +157,7 @@ const (
 // Health returns the state of this node's connection to Redis, from memory: what the
 // last write or renewal of its lease showed, which is at most a third of the lease old.
 func (t *Tracker) Health() Health {
-	if t.ledger.closed.Load() {
+	if t.ledger.closed() {
 		return Health{State: Closed}
 	}
 	h := Health{State: Ready}

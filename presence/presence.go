@@ -45,7 +45,7 @@ type Tracker struct {
 	work sync.WaitGroup
 	gap  atomic.Bool // doubtAll is about to run
 
-	seeking atomic.Bool // seekMissing is running
+	seeking task // seekMissing is running
 
 	spawning sync.Mutex // keeps work from growing once stop is called
 }

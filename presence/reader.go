@@ -24,8 +24,8 @@ type Reader struct {
 	down   func(shard int) error // why a shard need not be asked; nil if that is never known
 }
 
-// ask returns an error at once if a room's shard is known to be away.
-func (r *Reader) ask(room string) error {
+// reachable returns an error at once if a room's shard is known to be away.
+func (r *Reader) reachable(room string) error {
 	if r.down == nil {
 		return nil
 	}
@@ -128,7 +128,7 @@ func (r *Reader) snapshot(ctx context.Context, room string) (s Snapshot, graced 
 	if err := checkRoom(room); err != nil {
 		return Snapshot{}, nil, err
 	}
-	if err := r.ask(room); err != nil {
+	if err := r.reachable(room); err != nil {
 		return Snapshot{}, nil, opError("snapshot", room, "", err)
 	}
 	pipe := r.store.Client().Pipeline()
@@ -167,7 +167,7 @@ func (r *Reader) Users(ctx context.Context, room string) ([]string, error) {
 	if err := checkRoom(room); err != nil {
 		return nil, err
 	}
-	if err := r.ask(room); err != nil {
+	if err := r.reachable(room); err != nil {
 		return nil, opError("users", room, "", err)
 	}
 	users, err := r.store.Client().HKeys(ctx, r.store.RoomUsers(room)).Result()
@@ -222,7 +222,7 @@ func (r *Reader) countsOf(ctx context.Context, rooms []string) ([]Counts, []erro
 		if errs[i] = checkRoom(room); errs[i] != nil {
 			return nil, errs
 		}
-		if err := r.ask(room); err != nil {
+		if err := r.reachable(room); err != nil {
 			errs[i] = opError("counts", room, "", err)
 			continue
 		}

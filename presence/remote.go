@@ -21,15 +21,15 @@ const (
 
 // call is the body of a request. Info is sealed with the frame that carries it.
 type call struct {
-	Room    string        `json:"room,omitempty"`
-	Channel string        `json:"channel"`
-	User    string        `json:"user,omitempty"`
-	Key     string        `json:"key,omitempty"`
-	Info    []byte        `json:"info,omitempty"`
-	Reason  Reason        `json:"reason,omitempty"`
-	Grace   time.Duration `json:"grace,omitempty"`
-	Limit   int           `json:"limit,omitempty"`
-	Alone   bool          `json:"alone,omitempty"` // Member.Exclusive
+	Room      string        `json:"room,omitempty"`
+	Channel   string        `json:"channel"`
+	User      string        `json:"user,omitempty"`
+	Key       string        `json:"key,omitempty"`
+	Info      []byte        `json:"info,omitempty"`
+	Reason    Reason        `json:"reason,omitempty"`
+	Grace     time.Duration `json:"grace,omitempty"`
+	Limit     int           `json:"limit,omitempty"`
+	Exclusive bool          `json:"exclusive,omitempty"`
 }
 
 // added is the answer to opAdd.
@@ -60,7 +60,7 @@ func (t *Tracker) respond() {
 		}, ErrNotPresent, ErrRoomFull)
 	}
 	on(opAdd, func(ctx context.Context, c call) (any, error) {
-		p, revision, err := t.addWithin(ctx, c.Room, c.Channel, Member{User: c.User, Key: c.Key, Exclusive: c.Alone, Info: c.Info}, max(0, c.Limit))
+		p, revision, err := t.addWithin(ctx, c.Room, c.Channel, Member{User: c.User, Key: c.Key, Exclusive: c.Exclusive, Info: c.Info}, max(0, c.Limit))
 		return added{p, revision}, err
 	})
 	on(opUpdate, func(ctx context.Context, c call) (any, error) {

@@ -101,13 +101,12 @@ func (t *Tracker) doubtAll() {
 func (t *Tracker) evict(e *entry, room string, at Revision, why Reason) {
 	h, ok := e.held(room)
 	if ok {
-		h, ok = e.evict(room, t.memberOf(e, h), at)
+		h, ok = e.evict(room, t.memberOf(e, h), at, func() { t.discard(room, e.channel) })
 	}
 	if !ok {
 		return
 	}
 	t.rooms.release(h.room)
-	t.discard(room, e.channel)
 	t.tellEvicted(e, room, why)
 }
 

@@ -29,6 +29,24 @@ type reads struct {
 	lose  bool              // the next page lacks somebody
 }
 
+func newReads() *reads {
+	return &reads{count: make(map[string]int), after: make(map[string]func())}
+}
+
+// then has f called after the next such command.
+func (h *reads) then(command string, f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.after[command] = f
+}
+
+// of tells how often a command was sent.
+func (h *reads) of(command string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count[command]
+}
+
 func (h *reads) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
 }

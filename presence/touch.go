@@ -40,6 +40,7 @@ func (t *Tracker) flushing() {
 		case <-ticker.C:
 			t.ticks.Add(1)
 			t.flush()
+			t.forgetClosed()
 			t.roll()
 		case <-t.hurry:
 			t.flush()
@@ -100,6 +101,22 @@ func (t *Tracker) flush() {
 		}
 		work.Wait()
 	}
+}
+
+// forgetClosed forgets the rooms from which closed channels were pruned: no touch
+// brings those back.
+func (t *Tracker) forgetClosed() {
+	t.ledger.entries.Range(func(_, v any) bool {
+		e := v.(*entry)
+		if !e.isEvicted() {
+			return true
+		}
+		if _, open := t.layer.Channel(e.channel); !open && e.op.tryNow() { // or the next time
+			e.forgetEvictions()
+			t.ledger.unlock(e)
+		}
+		return true
+	})
 }
 
 func (t *Tracker) flushShard(shard int, touched []*entry, unsure map[*entry]bool) error {

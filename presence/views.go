@@ -19,7 +19,7 @@ type views struct {
 func (vs *views) acquire(t *Tracker, room string) (*view, error) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	if t.ledger.closed.Load() {
+	if t.ledger.closed() {
 		return nil, ErrClosed
 	}
 	v := vs.byRoom[room]

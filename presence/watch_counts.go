@@ -31,7 +31,7 @@ func (t *Tracker) WatchCounts(ctx context.Context, room string, opts *WatchOptio
 		return nil, err
 	}
 	w := &CountsWatcher{follower: newFollower(t, o.MinInterval), tracker: t, room: room}
-	if t.ledger.closed.Load() {
+	if t.ledger.closed() {
 		return nil, opError("watch counts", room, "", ErrClosed)
 	}
 	if w.listening, err = t.layer.Listen(room, (*countsListener)(w)); err != nil {

@@ -44,7 +44,7 @@ func (t *Tracker) addWithin(ctx context.Context, room, channel string, m Member,
 	}
 	if t.isElsewhere(channel) {
 		var a added
-		c := call{Room: room, Channel: channel, User: m.User, Key: m.Key, Info: m.Info, Limit: limit, Alone: m.Exclusive}
+		c := call{Room: room, Channel: channel, User: m.User, Key: m.Key, Info: m.Info, Limit: limit, Exclusive: m.Exclusive}
 		err := t.ask(ctx, opAdd, c, &a)
 		return a.Presence, a.Revision, opError("add", room, channel, err)
 	}
@@ -92,7 +92,7 @@ func (t *Tracker) checkInfo(info []byte) error {
 // add completes an operation that has only its action and limit. The entry must be
 // locked.
 func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op luascripts.Op) (Presence, Revision, error) {
-	if t.ledger.closed.Load() {
+	if t.ledger.closed() {
 		return Presence{}, 0, ErrClosed
 	}
 	if err := t.writer(room).down(); err != nil {
@@ -189,7 +189,7 @@ func (t *Tracker) update(ctx context.Context, e *entry, room string, info []byte
 		Record: t.seal(room, e.channel, Member{User: was.User, Info: info}),
 	}
 	results, err := w.do(ctx, op)
-	if err == nil && results[0].Status == luascripts.StatusAbsent && w.healing.Load() {
+	if err == nil && results[0].Status == luascripts.StatusAbsent && w.healing.isRunning() {
 		// Redis lost it, and healing waits for the lock of the entry.
 		if err = t.keep(ctx, e, []held{h}, false); err == nil {
 			results, err = w.do(ctx, op)
@@ -218,7 +218,7 @@ func (t *Tracker) memberOf(e *entry, h held) Member {
 
 // lockOpen locks the entry of an open channel of this node. It makes one if need be.
 func (t *Tracker) lockOpen(ctx context.Context, channel string) (*entry, error) {
-	if t.ledger.closed.Load() {
+	if t.ledger.closed() {
 		return nil, ErrClosed
 	}
 	if _, ok := t.layer.Channel(channel); !ok {

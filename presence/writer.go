@@ -40,11 +40,10 @@ type writer struct {
 	lost        bool // Redis lost data, and this node is putting back what it had
 	recovering  atomic.Bool
 
-	away      atomic.Pointer[outage] // nil while the shard answers
-	signed    clock
-	swept     clock
-	healing   atomic.Bool
-	healAgain atomic.Bool
+	away    atomic.Pointer[outage] // nil while the shard answers
+	signed  clock
+	swept   clock
+	healing task
 }
 
 // write is the request of one caller: operations that belong in one step.
@@ -115,7 +114,7 @@ func (w *writer) run(batch []*write) {
 		}
 		return
 	}
-	if w.healing.Load() { // maybe only since they were queued
+	if w.healing.isRunning() { // maybe only since they were queued
 		insist(live)
 	}
 	w.write(live)
@@ -230,7 +229,7 @@ func late(batch []*write) bool {
 func (w *writer) refuse(batch []*write, err error) {
 	var removals []*write
 	for _, p := range batch {
-		if len(p.ops) > 0 && p.ops[0].Action == luascripts.Remove && redis.IsOOMError(err) {
+		if len(p.ops) > 0 && p.ops[0].Action.Removes() && redis.IsOOMError(err) {
 			removals = append(removals, p)
 		} else {
 			p.answer(outcome{err: unavailable(err)})

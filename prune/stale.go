@@ -14,7 +14,7 @@ import (
 type StaleRoom struct {
 	Room     string
 	Channels []string // whose presences would be removed, sorted
-	Users    []string // whose last channel is among them, sorted
+	Users    []string // or keys, whose last channel is among them, sorted
 	Left     int      // presences that would stay
 }
 
@@ -107,7 +107,7 @@ func (p *Pruner) leaving(ctx context.Context, shard int, age time.Duration, goin
 // staleRoom returns what a room loses, and what is left of it.
 func (p *Pruner) staleRoom(ctx context.Context, room string, leaving map[string]bool) (StaleRoom, error) {
 	r, client := StaleRoom{Room: room}, p.store.Client()
-	going := make(map[string]int) // channels of each user
+	going := make(map[string]int) // channels of each user or key
 	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(leaving)), luascripts.MaxSweep) {
 		records, err := client.HMGet(ctx, p.store.Room(room), chunk...).Result()
 		if err != nil {
@@ -123,8 +123,8 @@ func (p *Pruner) staleRoom(ctx context.Context, room string, leaving map[string]
 				return r, err
 			}
 			r.Channels = append(r.Channels, channel)
-			if record.User != "" {
-				going[record.User]++
+			if identity := record.Identity(); identity != "" {
+				going[identity]++
 			}
 		}
 	}

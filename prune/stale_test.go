@@ -159,6 +159,46 @@ func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
 	})
 }
 
+// Who has a key goes as that key: a sweep says so, and so does the look before it.
+func TestStaleTellsOfKeys(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, time.Hour)
+		enter := func(m presence.Member) *groups.Channel {
+			t.Helper()
+			c, err := n.layer.NewChannel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := n.Add(t.Context(), "lobby", c.Name(), m); err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		ageAll(t, n, []*groups.Channel{
+			enter(presence.Member{User: "ann", Key: "ann/phone"}),
+			enter(presence.Member{Key: "visitor"}),
+			enter(presence.Member{User: "bob", Key: "bob/phone"}),
+			enter(presence.Member{User: "cyd"}),
+		}, 2*time.Hour)
+		enter(presence.Member{User: "bob", Key: "bob/phone"}) // stays
+		enter(presence.Member{User: "cyd", Key: "cyd/phone"}) // is another
+
+		told, err := n.pruner.Stale(t.Context(), 0)
+		if err != nil || len(told) != 1 {
+			t.Fatalf("%+v, %v", told, err)
+		}
+		did, err := n.pruner.Presences(t.Context())
+		if err != nil || len(did) != 1 {
+			t.Fatalf("%+v, %v", did, err)
+		}
+		slices.Sort(did[0].UsersWent)
+		want := []string{"ann/phone", "cyd", "visitor"}
+		if !slices.Equal(told[0].Users, want) || !slices.Equal(did[0].UsersWent, want) {
+			t.Errorf("told of %q, did %q, want %q", told[0].Users, did[0].UsersWent, want)
+		}
+	})
+}
+
 func TestStaleTakesAnAgeOfTheCallers(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)

@@ -12,3 +12,25 @@ function apply.k(channel, data, old)
   if old then return told .. replace(channel, old, data) end
   return told .. enter(channel, data)
 end
+
+-- is_record tells whether a record is whole, up to its user: in one that is cut off,
+-- names_of and others read bytes that are not there.
+local function is_record(data)
+  local flags, identity = byte(data, 14, 15)
+  if not identity or not string.find(sub(data, 1, 13), '^%d+$') then return false end
+  local stop = 15 + identity
+  if flags % 4 >= 2 then stop = stop + 1 + (byte(data, stop + 1) or #data) end
+  return stop <= #data
+end
+
+-- are_records tells so of all that is to be kept or confirmed in a room, of whose
+-- operations the letters are at a position in ARGV.
+local function are_records(at)
+  local letters = ARGV[at]
+  if not string.find(letters, '[kc]') then return true end
+  for i = 1, #letters do
+    local letter, data = sub(letters, i, i), ARGV[at + #letters + i]
+    if letter == 'k' and not is_record(data) or letter == 'c' and not is_record(sub(data, 17)) then return false end
+  end
+  return true
+end

@@ -12,7 +12,8 @@
 --   name and that time in ms
 -- then for each room: its name, with its length (1 byte) before it; a letter for
 --   each of its operations; the channel of each; and the data of each: see add (a),
---   limit (l), revive (v), keep (k), confirm (c), update (u), grace (g) and remove (r)
+--   limit (l), revive (v), keep (k), confirm (c), update (u), grace (g), remove (r) and
+--   drop (d)
 --
 -- Returns the time in ms and a blank. Then for each room the result of each operation:
 -- + (it entered), ~ and the record (it changed), - and the reason and the record without
@@ -23,7 +24,8 @@
 -- event, or only its revision if nothing changed, and a newline. Channels, records and
 -- users are netstrings.
 -- Errors: FENCED if the incarnation is not the node's, or if this is not the batch that
--- follows the node's last one.
+-- follows the node's last one. RECORD if what is to be kept or confirmed is not a record:
+-- nothing is done then.
 
 local fence = call('HMGET', KEYS[1], 'incarnation', 'number')
 if fence[1] ~= ARGV[2] then return redis.error_reply('FENCED incarnation') end
@@ -38,6 +40,7 @@ for i = 7, first, 2 do seen[ARGV[i]] = string.format('%.0f', math.floor(now_us /
 local at, olds, n_rooms = first, {}, (#KEYS - 7) / stride
 for r = 1, n_rooms do
   local k, n = 8 + (r - 1) * stride, #ARGV[at + 2]
+  if not are_records(at + 2) then return redis.error_reply('RECORD malformed') end
   olds[r] = read_room(KEYS[k], KEYS[k + 1], unpack(ARGV, at + 3, at + 2 + n))
   at = at + 2 + n * 2
 end

@@ -1,0 +1,66 @@
+package presence_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/prune"
+)
+
+var blocked = groups.CloseError{Code: 4001, Reason: "blocked"}
+
+// Who was pruned alive comes back with the next touch, unless a kick came before.
+func TestKickOfAPrunedChannel(t *testing.T) {
+	kicks := map[string]func(channel string) presence.Kick{
+		"user":               func(string) presence.Kick { return presence.Kick{User: "ana", Close: blocked} },
+		"key":                func(string) presence.Kick { return presence.Kick{Key: "phone", Close: blocked} },
+		"user in a room":     func(string) presence.Kick { return presence.Kick{User: "ana", Room: "lobby", Close: blocked} },
+		"channel":            func(c string) presence.Kick { return presence.Kick{Channel: c, Close: blocked} },
+		"user, left open":    func(string) presence.Kick { return presence.Kick{User: "ana"} },
+		"channel, left open": func(c string) presence.Kick { return presence.Kick{Channel: c} },
+	}
+	for name, kick := range kicks {
+		t.Run(name, func(t *testing.T) {
+			redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+				a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
+				c, other := a.open(t), a.open(t)
+				for channel, m := range map[string]presence.Member{c: {User: "ana", Key: "phone"}, other: {User: "ben"}} {
+					if _, _, err := a.Add(t.Context(), "lobby", channel, m); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ch, _ := a.Layer.Channel(c)
+				pruneAll(t, b)
+				k := kick(c)
+				if _, err := b.Kick(t.Context(), k); err != nil {
+					t.Fatal(err)
+				}
+				if k.Close != (groups.CloseError{}) && !errors.Is(ch.Err(), blocked) {
+					t.Errorf("the channel was told %v", ch.Err())
+				}
+				a.Touch(c)
+				a.Touch(other)
+				redistest.Advance(t, time.Minute)
+				only(t, b, "lobby", other)
+			})
+		})
+	}
+}
+
+// pruneAll prunes all that is there, and has the nodes hear of it.
+func pruneAll(t *testing.T, n *node) {
+	t.Helper()
+	pruner, err := prune.New(n.Tracker, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	redistest.Advance(t, time.Second)
+	if _, err := pruner.PresencesOlderThan(t.Context(), time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	redistest.Advance(t, time.Millisecond)
+}
