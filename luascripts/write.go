@@ -75,6 +75,10 @@ func (o Op) Solo() bool {
 	return o.Action == AddWithin || o.Record.Exclusive || isExclusive(o.Stored)
 }
 
+// Leaves tells whether an operation has a channel leave, at once or after a grace: that
+// runs without memory, too.
+func (o Op) Leaves() bool { return o.Action.Removes() || o.Action == Grace }
+
 // Batch is what one node writes to one shard in one step. No two of its
 // operations are on the same channel and room, and none beside one that is Solo on
 // the same room.
@@ -132,7 +136,7 @@ func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	keys, args := s.arguments(b, l)
 	sc := s.scripts.free
 	for _, op := range b.Ops {
-		if !op.Action.Removes() && op.Action != Grace && !b.Again {
+		if !op.Leaves() && !b.Again {
 			sc = s.scripts.write
 		}
 	}

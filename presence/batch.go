@@ -28,7 +28,7 @@ func (w *writer) take(pending []*write) int {
 // weight is what an operation counts of maxBytes. A removal only reads the record,
 // which costs a fifth, and nothing to speak of where infos are not large.
 func (w *writer) weight(op luascripts.Op) int {
-	if op.Action.Removes() || op.Action == luascripts.Grace {
+	if op.Leaves() {
 		return max(0, w.tracker.opts.MaxInfo-defaultMaxInfo) / 5
 	}
 	return len(op.Record.Info) + len(op.Stored)

@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -226,26 +227,31 @@ func late(batch []*write) bool {
 	return true
 }
 
-// refuse answers a batch that Redis would not run. Out of memory it still runs
-// removals, so those are tried alone.
+// refuse answers a batch that Redis would not run. Out of memory it still lets
+// channels leave, so that is tried alone.
 func (w *writer) refuse(batch []*write, err error) {
-	var removals []*write
+	var leaving []*write
 	for _, p := range batch {
-		if len(p.ops) > 0 && p.ops[0].Action.Removes() && redis.IsOOMError(err) {
-			removals = append(removals, p)
+		if redis.IsOOMError(err) && p.leaves() {
+			leaving = append(leaving, p)
 		} else {
 			p.answer(outcome{err: unavailable(err)})
 		}
 	}
 	switch {
-	case len(removals) == 0:
-	case len(removals) < len(batch):
-		w.write(removals)
+	case len(leaving) == 0:
+	case len(leaving) < len(batch):
+		w.write(leaving)
 	default:
-		for _, p := range removals {
+		for _, p := range leaving {
 			p.answer(outcome{err: unavailable(err)})
 		}
 	}
+}
+
+// leaves tells whether all that is asked for is to leave.
+func (p *write) leaves() bool {
+	return !slices.ContainsFunc(p.ops, func(op luascripts.Op) bool { return !op.Leaves() })
 }
 
 // finish hands out the results, has the changes reported, and undoes what was
