@@ -87,7 +87,7 @@ type Batch struct {
 	Node        string
 	Incarnation string
 	Number      int64
-	Again       bool // its reply was lost: whatever the memory, it must be known
+	Again       bool // its reply was lost, or it undoes one of which it was: it runs whatever the memory
 	Ops         []Op
 }
 

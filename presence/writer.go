@@ -52,6 +52,7 @@ type writer struct {
 type write struct {
 	ctx      context.Context
 	ops      []luascripts.Op
+	undoes   bool // what nobody waits for any more
 	answered atomic.Bool
 	done     chan outcome
 }
@@ -230,6 +231,9 @@ func late(batch []*write) bool {
 // refuse answers a batch that Redis would not run. Out of memory it still lets
 // channels leave, so that is tried alone.
 func (w *writer) refuse(batch []*write, err error) {
+	if batch[0].undoes {
+		w.heal() // once it can, Redis is made to have what the ledger has
+	}
 	var leaving []*write
 	for _, p := range batch {
 		if redis.IsOOMError(err) && p.leaves() {
@@ -276,7 +280,7 @@ func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 		}
 	}
 	if len(undo) > 0 {
-		w.write([]*write{{ctx: context.Background(), ops: undo, done: make(chan outcome, 1)}})
+		w.write([]*write{{ctx: context.Background(), ops: undo, undoes: true, done: make(chan outcome, 1)}})
 	}
 }
 
@@ -325,7 +329,8 @@ func (w *writer) undo(op luascripts.Op, did luascripts.Status) (luascripts.Op, b
 func (w *writer) send(batch []*write, number int64, again bool) (luascripts.Reply, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	b := luascripts.Batch{Shard: w.shard, Node: w.registration.Node, Incarnation: w.incarnation.ID, Number: number, Again: again}
+	b := luascripts.Batch{Shard: w.shard, Node: w.registration.Node, Incarnation: w.incarnation.ID, Number: number}
+	b.Again = again || batch[0].undoes
 	total := 0
 	for _, p := range batch {
 		total += len(p.ops)
