@@ -131,6 +131,17 @@ func TestSilenceHoldsSweeps(t *testing.T) {
 				w.t.Fatal(ok, err)
 			}
 		}, true},
+		{"somebody signed a moment ahead, and the clock went back", func(w *world) { w.silence(-29 * time.Second) }, false},
+		{"somebody signed an hour ahead, and the clock went back", func(w *world) { w.silence(-time.Hour) }, true},
+		{"an hour ahead, and a node signs again", func(w *world) {
+			w.silence(-time.Hour)
+			w.must(w.renew(w.inc[0]))
+		}, true},
+		{"an hour ahead, and the hold is over", func(w *world) {
+			w.silence(-time.Hour)
+			w.mustHold(true)
+			w.endHold()
+		}, false},
 		{"a fenced node asks to sign", func(w *world) {
 			w.silence(time.Hour)
 			if err := w.renew("1"); !errors.Is(err, luascripts.ErrFenced) {
@@ -269,4 +280,114 @@ func TestHoldToTheMillisecond(t *testing.T) {
 			t.Errorf("after %v: %v", step.at, err)
 		}
 	}
+}
+
+// A clock that was ahead has left a hold that ends later than any can: it lasts as
+// long as one that begins now.
+func TestAHoldOfAClockThatWasAhead(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		w := newWorld(t, s)
+		r := w.registration()
+		r.Node, r.MaxAge = "n2", 10*time.Minute
+		inc, err := w.Register(w.ctx, 0, r, "", false) // holds of two minutes
+		w.must(err)
+		w.silence(time.Hour)
+		_, _, err = w.Renew(w.ctx, 0, r, inc.ID, 0)
+		w.must(err)
+		w.must(w.renew(w.inc[0])) // whose own would be shorter
+		w.mustHold(true)
+		left := func(least, most time.Duration) {
+			t.Helper()
+			if got := w.holdLasts(); got < least || got > most+time.Millisecond { // which is rounded
+				t.Fatalf("it lasts for %v", got)
+			}
+		}
+		left(100*time.Second, 2*time.Minute)
+		w.must(w.c.HSet(w.ctx, w.Meta(0), "hold", w.now().Add(time.Hour).UnixMilli()).Err())
+		w.mustHold(true)
+		left(100*time.Second, 2*time.Minute)
+	})
+}
+
+// Who signed in what is the future now, and has not signed since, is dead.
+func TestALeaseOfAClockThatWasAhead(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		w := newWorld(t, s)
+		w.write(add("lobby", "1", "ann", ""))
+		w.seen("1", time.Hour)
+		sweep := w.sweep(0, "n1")
+		lost := luascripts.Sweep{Node: "n1", Reason: 'n', Stale: sweep.Stale}
+		for _, tt := range []struct {
+			ahead time.Duration
+			want  []string
+		}{
+			{time.Minute - time.Second, nil},
+			{time.Hour, []string{"lobby -n,1=ann <ann 0/0/0"}},
+		} {
+			w.leased(-tt.ahead)
+			rows, now, err := w.NodeRows(w.ctx, 0)
+			w.must(err)
+			if len(rows) != 1 || rows[0].Lapsed(now) != (tt.want != nil) {
+				t.Errorf("%v ahead: %+v", tt.ahead, rows)
+			}
+			w.expect(w.prune(lost), tt.want...)
+		}
+	})
+}
+
+// Whose turn ends later than any can has died before the clock went back.
+func TestATurnOfAClockThatWasAhead(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		w := newWorld(t, s)
+		for _, tt := range []struct {
+			ends time.Duration
+			mine bool
+		}{{4 * time.Second, false}, {time.Hour, true}, {-time.Second, true}} {
+			w.must(w.c.HSet(w.ctx, w.Sweep(0), "token", "dead", "until", w.now().Add(tt.ends).UnixMilli()).Err())
+			if mine, err := w.TakeTurn(w.ctx, 0, "mine"); mine != tt.mine || err != nil {
+				t.Errorf("it ends in %v: %v, %v", tt.ends, mine, err)
+			}
+		}
+	})
+}
+
+// What was seen in what is the future now counts as seen when its node signs again,
+// so that it is stale in time.
+func TestAgesOfAClockThatWasAhead(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		w := newWorld(t, s)
+		w.write(add("lobby", "1", "ann", ""), add("lobby", "2", "bob", ""))
+		w.seen("1", -time.Hour)
+		w.seen("2", time.Second)
+		was := w.c.ZScore(w.ctx, w.Presences(0, "n1"), "2").Val()
+		before := w.now()
+		w.must(w.renew(w.inc[0]))
+		got := time.UnixMilli(int64(w.c.ZScore(w.ctx, w.Presences(0, "n1"), "1").Val()))
+		if got.Before(before.Truncate(time.Millisecond)) || got.After(w.now()) {
+			t.Errorf("it was seen at %v", got)
+		}
+		if is := w.c.ZScore(w.ctx, w.Presences(0, "n1"), "2").Val(); is != was {
+			t.Errorf("who was seen before is seen %v ms later", is-was)
+		}
+	})
+}
+
+// Data that was lost while the clock was ahead is not missing for as long as it was.
+func TestHealingOfAClockThatWasAhead(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		w := newWorld(t, s)
+		w.must(w.c.HSet(w.ctx, w.Meta(0), "epoch", w.since(-time.Hour)).Err())
+		if _, err := w.Register(w.ctx, 0, w.registration(), w.since(time.Hour), false); err != nil {
+			t.Fatal(err)
+		}
+		if until, _ := strconv.ParseInt(w.meta(luascripts.Healing), 10, 64); time.UnixMilli(until).Sub(w.now()) > 61*time.Second+time.Millisecond { // which is rounded
+			t.Errorf("until %v", time.UnixMilli(until))
+		}
+		w.must(w.c.HSet(w.ctx, w.Meta(0), luascripts.Healing, w.now().Add(time.Hour).UnixMilli()).Err())
+		w.register()
+		w.must(w.renew(w.inc[0]))
+		if got := w.meta(luascripts.Healing); got != "" {
+			t.Errorf("until %q", got)
+		}
+	})
 }

@@ -78,7 +78,7 @@ func (s *Store) Register(ctx context.Context, shard int, r Registration, known s
 // whether a subscriber connection heard the node's pulse. number is that of the node's
 // last batch that is known to be written.
 func (s *Store) Renew(ctx context.Context, shard int, r Registration, incarnation string, number int64) (epoch string, heard bool, err error) {
-	keys := []string{s.Node(shard, r.Node), s.Nodes(shard), s.Meta(shard), s.Pulse(shard, r.Node)}
+	keys := []string{s.Node(shard, r.Node), s.Nodes(shard), s.Meta(shard), s.Pulse(shard, r.Node), s.Presences(shard, r.Node)}
 	reply, err := s.run(ctx, s.scripts.renew, keys, []any{
 		r.Node, incarnation, number, r.Lease.Milliseconds(), r.hold(), s.publish,
 	}).Slice()
@@ -122,8 +122,13 @@ type NodeRow struct {
 	Channels int
 }
 
-// Lapsed tells whether the node's lease has by a time of Redis's.
-func (r NodeRow) Lapsed(now time.Time) bool { return now.Sub(r.LeasedAt) > r.Lease }
+// Lapsed tells whether the node's lease has by a time of Redis's, or was signed before
+// that went back, further ahead than it lasts.
+func (r NodeRow) Lapsed(now time.Time) bool { return r.lapsedFor(now, 0) }
+
+func (r NodeRow) lapsedFor(now time.Time, d time.Duration) bool {
+	return now.Sub(r.LeasedAt).Abs() > r.Lease+d
+}
 
 // Now returns the time of Redis.
 func (s *Store) Now(ctx context.Context, shard int) (time.Time, error) {

@@ -40,7 +40,7 @@ func (s *Store) Overdue(ctx context.Context, shard int, nodes []string, limit ti
 				row.Lease = lease
 			}
 		}
-		if row.Lapsed(now.Add(-limit)) {
+		if row.lapsedFor(now, limit) {
 			overdue = append(overdue, row)
 		}
 	}
@@ -81,7 +81,7 @@ func (h holds) field(i int) any {
 // about to be.
 func (h holds) over(now time.Time, limit time.Duration) bool {
 	leased, held := milliseconds(h.field(0)), milliseconds(h.field(3))
-	if leased > 0 && leased != held && now.Sub(time.UnixMilli(leased.Milliseconds())) > milliseconds(h.field(1))*2/3 {
+	if leased > 0 && leased != held && now.Sub(time.UnixMilli(leased.Milliseconds())).Abs() > milliseconds(h.field(1))*2/3 {
 		return false
 	}
 	return now.Sub(time.UnixMilli(milliseconds(h.field(2)).Milliseconds())) > limit

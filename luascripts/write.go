@@ -75,6 +75,10 @@ func (o Op) Solo() bool {
 	return o.Action == AddWithin || o.Record.Exclusive || isExclusive(o.Stored)
 }
 
+// Leaves reports whether an operation makes a channel leave, at once or after a grace.
+// Such an operation also runs when Redis is out of memory.
+func (o Op) Leaves() bool { return o.Action.Removes() || o.Action == Grace }
+
 // Batch is what one node writes to one shard in one step. No two operations are on the
 // same channel and room, and an operation that is Solo has no other on its room.
 type Batch struct {
@@ -82,7 +86,7 @@ type Batch struct {
 	Node        string
 	Incarnation string
 	Number      int64
-	Again       bool // its reply was lost: whatever the memory, it must be known
+	Again       bool // its reply was lost, or it undoes one of which it was: it runs whatever the memory
 	Ops         []Op
 }
 
@@ -132,7 +136,7 @@ func (s *Store) Write(ctx context.Context, b Batch) (Reply, error) {
 	keys, args := s.arguments(b, l)
 	sc := s.scripts.free
 	for _, op := range b.Ops {
-		if !op.Action.Removes() && op.Action != Grace && !b.Again {
+		if !op.Leaves() && !b.Again {
 			sc = s.scripts.write
 		}
 	}

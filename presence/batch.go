@@ -29,7 +29,7 @@ func (w *writer) take(pending []*write) int {
 // weight is what an operation counts toward maxBytes. A removal only reads the record,
 // which costs a fifth, and next to nothing unless infos are large.
 func (w *writer) weight(op luascripts.Op) int {
-	if op.Action.Removes() || op.Action == luascripts.Grace {
+	if op.Leaves() {
 		return max(0, w.tracker.opts.MaxInfo-defaultMaxInfo) / 5
 	}
 	return len(op.Record.Info) + len(op.Stored)

@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +51,7 @@ type writer struct {
 type write struct {
 	ctx      context.Context
 	ops      []luascripts.Op
+	undoes   bool // what nobody waits for any more
 	answered atomic.Bool
 	done     chan outcome
 }
@@ -224,26 +226,34 @@ func late(batch []*write) bool {
 	return true
 }
 
-// refuse answers a batch that Redis would not run. Out of memory it still runs
-// removals, so those are tried alone.
+// refuse answers a batch that Redis would not run. Out of memory it still lets
+// channels leave, so that is tried alone.
 func (w *writer) refuse(batch []*write, err error) {
-	var removals []*write
+	if batch[0].undoes {
+		w.heal() // once it can, Redis is made to have what the ledger has
+	}
+	var leaving []*write
 	for _, p := range batch {
-		if len(p.ops) > 0 && p.ops[0].Action.Removes() && redis.IsOOMError(err) {
-			removals = append(removals, p)
+		if redis.IsOOMError(err) && p.leaves() {
+			leaving = append(leaving, p)
 		} else {
 			p.answer(outcome{err: unavailable(err)})
 		}
 	}
 	switch {
-	case len(removals) == 0:
-	case len(removals) < len(batch):
-		w.write(removals)
+	case len(leaving) == 0:
+	case len(leaving) < len(batch):
+		w.write(leaving)
 	default:
-		for _, p := range removals {
+		for _, p := range leaving {
 			p.answer(outcome{err: unavailable(err)})
 		}
 	}
+}
+
+// leaves tells whether all that is asked for is to leave.
+func (p *write) leaves() bool {
+	return !slices.ContainsFunc(p.ops, func(op luascripts.Op) bool { return !op.Leaves() })
 }
 
 // finish hands out the results, has the changes reported, and undoes what was
@@ -268,7 +278,7 @@ func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 		}
 	}
 	if len(undo) > 0 {
-		w.write([]*write{{ctx: context.Background(), ops: undo, done: make(chan outcome, 1)}})
+		w.write([]*write{{ctx: context.Background(), ops: undo, undoes: true, done: make(chan outcome, 1)}})
 	}
 }
 
@@ -317,7 +327,8 @@ func (w *writer) undo(op luascripts.Op, did luascripts.Status) (luascripts.Op, b
 func (w *writer) send(batch []*write, number int64, again bool) (luascripts.Reply, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	b := luascripts.Batch{Shard: w.shard, Node: w.registration.Node, Incarnation: w.incarnation.ID, Number: number, Again: again}
+	b := luascripts.Batch{Shard: w.shard, Node: w.registration.Node, Incarnation: w.incarnation.ID, Number: number}
+	b.Again = again || batch[0].undoes
 	total := 0
 	for _, p := range batch {
 		total += len(p.ops)

@@ -108,17 +108,23 @@ func (s *sweep) prune(ctx context.Context, w luascripts.Sweep, next func() ([]lu
 	}
 }
 
-// graces removes those whose grace has ended.
+// graces removes those whose grace has ended, until there is none, or none that the
+// script removes: the clock may have gone back.
 func (s *sweep) graces(ctx context.Context, now time.Time) error {
+	var last luascripts.Graced
 	for {
 		due, err := s.store.Due(ctx, s.shard, now)
-		if err != nil || len(due) == 0 {
+		if err != nil || len(due) == 0 || due[0] == last {
 			return err
 		}
 		found, err := s.store.Ungrace(ctx, s.shard, due, 0)
 		s.events = append(s.events, found...)
 		if err != nil {
 			return err
+		}
+		last = luascripts.Graced{}
+		if len(found) == 0 {
+			last = due[0]
 		}
 	}
 }

@@ -32,7 +32,7 @@ if not epoch or ARGV[9] == '1' and epoch == ARGV[8] then
   if ARGV[9] == '1' then hold(KEYS[1], ARGV[7]) end -- as signatures are missing too
 end
 if ARGV[8] ~= '' and ARGV[8] ~= epoch then
-  local healed = epoch / 1000 + ARGV[7]
+  local healed = math.min(epoch / 1000, now_us / 1000) + ARGV[7] -- the clock may have gone back
   if healed > now_us / 1000 then redis.call('HSET', KEYS[1], 'healing', string.format('%.0f', healed)) end
 end
 if ARGV[10] ~= '' then redis.call('HSET', KEYS[1], 'remember', ARGV[10]) end

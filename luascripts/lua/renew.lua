@@ -4,9 +4,13 @@
 -- KEYS[1] node     KEYS[2] nodes   KEYS[3] meta   KEYS[4] topic: the node's pulse,
 --   which is never a key, so that no lease is signed while the slot is on its way:
 --   some could be, others not, and a sweep would take those for dead
+-- KEYS[5] presences of the node
 -- ARGV[1] node id  ARGV[2] incarnation   ARGV[3] number of its last batch
 -- ARGV[4] lease in ms   ARGV[5] how long a hold lasts in ms
 -- ARGV[6] PUBLISH or SPUBLISH
+--
+-- What the node has seen in what is the future now, as the clock has gone back, counts
+-- as seen now; a thousand at a time.
 --
 -- Returns the epoch, and how many heard the pulse.
 -- Errors: FENCED when the incarnation is not the node's, or when batches of its
@@ -22,5 +26,12 @@ if not meta[1] then
   meta[1] = string.format('%.0f', now_us)
   redis.call('HSET', KEYS[3], 'epoch', meta[1])
 end
-if meta[2] and tonumber(meta[2]) < now_us / 1000 then redis.call('HDEL', KEYS[3], 'healing') end
+if meta[2] and (tonumber(meta[2]) < now_us / 1000 or tonumber(meta[1]) > now_us) then
+  redis.call('HDEL', KEYS[3], 'healing')
+end
+local seen = {}
+for i, short in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '(' .. now_ms, '+inf', 'LIMIT', 0, 1000)) do
+  seen[2 * i - 1], seen[2 * i] = now_ms, short
+end
+if #seen > 0 then redis.call('ZADD', KEYS[5], 'XX', unpack(seen)) end
 return {meta[1], redis.call(ARGV[6], KEYS[4], '')}

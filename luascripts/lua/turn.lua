@@ -1,6 +1,7 @@
 -- turn: takes or gives back the turn to sweep a shard, so that what several
 -- would prune at the same time is told as one change of a room. No removal
--- relies on it: who dies with the turn loses it after a while.
+-- relies on it: who dies with the turn loses it after a while, and at once where the
+-- clock has gone back, so that it would last for longer.
 --
 -- KEYS[1] sweep   KEYS[2] meta   KEYS[3] nodes
 -- KEYS[4] whole, when taking the turn: no sweep begins while the slot is moving, as
@@ -16,6 +17,9 @@ if ARGV[2] == '0' then
   return redis.call('DEL', KEYS[1])
 end
 if held(KEYS[2], KEYS[3]) then return redis.error_reply('HELD') end
-if who[1] and who[1] ~= ARGV[1] and tonumber(who[2]) > now_us / 1000 then return 0 end
+if who[1] and who[1] ~= ARGV[1] then
+  local left = who[2] - now_us / 1000
+  if left > 0 and left <= ARGV[2] + 1 then return 0 end
+end
 redis.call('HSET', KEYS[1], 'token', ARGV[1], 'until', string.format('%.0f', now_us / 1000 + ARGV[2]))
 return 1
