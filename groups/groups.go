@@ -186,7 +186,7 @@ func (l *Layer) GroupAdd(ctx context.Context, groupName, channel string) error {
 	if err := g.sub.Wait(ctx); err != nil {
 		return unavailable(err)
 	}
-	return g.join(c) // not before: who gives up must not undo what another has added meanwhile
+	return g.join(c) // only now: a caller that gives up must not undo what another has added meanwhile
 }
 
 // GroupDiscard removes a channel from a group. It does nothing if the channel is not a

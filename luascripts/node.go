@@ -122,8 +122,8 @@ type NodeRow struct {
 	Channels int
 }
 
-// Lapsed tells whether the node's lease has by a time of Redis's, or was signed before
-// that went back, further ahead than it lasts.
+// Lapsed reports whether the node's lease has expired by a time of Redis, or was signed
+// further ahead than it lasts, before the clock went back.
 func (r NodeRow) Lapsed(now time.Time) bool { return r.lapsedFor(now, 0) }
 
 func (r NodeRow) lapsedFor(now time.Time, d time.Duration) bool {

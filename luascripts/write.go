@@ -33,7 +33,7 @@ const (
 	Drop      Action = 'd' // Remove, unless it is in grace
 )
 
-// Removes tells whether an action takes a presence out of its room at once.
+// Removes reports whether an action removes a presence from its room at once.
 func (a Action) Removes() bool { return a == Remove || a == Drop }
 
 // Op is one operation of a batch.
@@ -86,7 +86,7 @@ type Batch struct {
 	Node        string
 	Incarnation string
 	Number      int64
-	Again       bool // its reply was lost, or it undoes one of which it was: it runs whatever the memory
+	Again       bool // its reply was lost, or it undoes such a batch: it runs even when out of memory
 	Ops         []Op
 }
 

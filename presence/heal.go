@@ -36,7 +36,7 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 	}
 	byShard := make(map[int][]string, 1)
 	// As the entry is locked, none of these is written meanwhile. The ledger may lose
-	// one, where the node hears of a prune.
+	// one if the node hears of a prune.
 	byRoom := make(map[string]held, len(holding))
 	for _, h := range holding {
 		byShard[h.room.shard] = append(byShard[h.room.shard], h.room.name)

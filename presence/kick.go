@@ -154,8 +154,8 @@ func (k Kick) means(r luascripts.Record) bool {
 	return (k.User == "" || k.User == r.User) && (k.Key == "" || k.Key == r.Identity())
 }
 
-// kicked returns the rooms from which a kick removes a channel. Those from which it
-// was pruned are among them: its next touch would bring it back.
+// kicked returns the rooms from which a kick removes a channel, including those it was
+// pruned from: its next touch would bring it back.
 func kicked(e *entry, k Kick) []string {
 	var rooms []string
 	note := func(room string, r luascripts.Record) {
@@ -179,10 +179,10 @@ func kicked(e *entry, k Kick) []string {
 func (t *Tracker) kickEntry(ctx context.Context, e *entry, k Kick) (int, error) {
 	rooms := kicked(e, k)
 	if len(rooms) == 0 && k.Channel == "" {
-		return 0, nil // it has changed over meanwhile
+		return 0, nil // it is no longer one of that user
 	}
 	left, err := t.remove(ctx, e, rooms, departure{why: Kicked})
-	t.closeKicked(e.channel, k) // after an error, too: the removal is carried on, and who kicks again finds nobody
+	t.closeKicked(e.channel, k) // even after an error: the removal is carried on, and another kick would find nobody
 	return len(left), err
 }
 

@@ -72,8 +72,8 @@ func (t *Tracker) LeaveAllAfter(ctx context.Context, channel string, why Reason,
 	return revisions, opError("leave all", "", channel, err)
 }
 
-// lengthen gives the grace of a drain to those whose connections end while it is under
-// way, maybe for no other reason than that.
+// lengthen gives the grace of a drain to channels whose connections end during it, maybe
+// only because of it.
 func (t *Tracker) lengthen(d departure) departure {
 	if all := t.ledger.closing.Load(); all != nil && (d.why == Disconnected || d.why == TimedOut) {
 		d.grace = max(d.grace, all.grace)

@@ -44,7 +44,7 @@ type held struct {
 type departure struct {
 	why           Reason
 	grace         time.Duration
-	unlessInGrace bool // at once, but for who has left with a grace before
+	unlessInGrace bool // at once, except for a channel that has already left with a grace
 }
 
 func (l *ledger) get(short string) *entry {
@@ -272,7 +272,7 @@ func (e *entry) returning() map[string]Member {
 	return all
 }
 
-// isEvicted tells whether the channel was pruned from a room, and not added since.
+// isEvicted reports whether the channel was pruned from a room, and not added since.
 func (e *entry) isEvicted() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -285,14 +285,14 @@ func (e *entry) forgetEvictions() {
 	clear(e.evicted)
 }
 
-// belonging returns holding and evictions of one moment, as rooms move between them.
+// belonging returns holding and evictions at one moment, as rooms move between them.
 func (e *entry) belonging() ([]held, map[string]Member) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.staying(), e.returning()
 }
 
-// isIn tells whether the channel should be in a room.
+// isIn reports whether the channel should be in a room.
 func (e *entry) isIn(room string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -301,8 +301,8 @@ func (e *entry) isIn(room string) bool {
 	return held && !leaving
 }
 
-// knows tells whether anything is noted of a room: that the channel is in it, was
-// pruned there, or is to leave it.
+// knows reports whether anything is noted of a room: that the channel is in it, was
+// pruned from it, or is to leave it.
 func (e *entry) knows(room string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

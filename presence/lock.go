@@ -12,7 +12,7 @@ func (l lock) lock() { l <- struct{}{} }
 
 func (l lock) unlock() { <-l }
 
-// tryNow returns false where another has the lock.
+// tryNow returns false if another has the lock.
 func (l lock) tryNow() bool {
 	select {
 	case l <- struct{}{}:
@@ -22,7 +22,7 @@ func (l lock) tryNow() bool {
 	}
 }
 
-// try waits for the lock up to the context's end.
+// try waits for the lock until the context ends.
 func (l lock) try(ctx context.Context) error {
 	select {
 	case l <- struct{}{}:

@@ -107,8 +107,8 @@ func (t *Tracker) seekMissing() {
 	})
 }
 
-// seekAll leaves time for what was put back to be read. It returns an error where the
-// tracker is closed.
+// seekAll leaves time to read what was put back. It returns an error if the tracker is
+// closed.
 func (t *Tracker) seekAll(byNode map[string][]*view) error {
 	if len(byNode) == 0 {
 		return nil

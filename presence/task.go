@@ -2,15 +2,15 @@ package presence
 
 import "sync"
 
-// task is work in the background that is done once at a time. Who asks for it while it
-// is done has it done once more: what is new may have come too late for the round under
-// way. The zero value is idle.
+// task is work in the background that runs once at a time. If it is asked for while it
+// runs, it runs once more, as the news may have come too late for the current round. The
+// zero value is idle.
 type task struct {
 	mu             sync.Mutex
 	running, asked bool
 }
 
-// begin asks for the work. It returns true where the caller is to start it.
+// begin asks for the work. It returns true if the caller must start it.
 func (w *task) begin() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -22,8 +22,8 @@ func (w *task) begin() bool {
 	return true
 }
 
-// again ends a round, and tells whether there is to be another one: as this one has
-// not done all, or as somebody has asked for it. Else the task is idle.
+// again ends a round, and reports whether another one follows, because this one is
+// unfinished or somebody has asked for it. Otherwise the task is idle.
 func (w *task) again(unfinished bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -51,7 +51,7 @@ type writer struct {
 type write struct {
 	ctx      context.Context
 	ops      []luascripts.Op
-	undoes   bool // what nobody waits for any more
+	undoes   bool // it undoes what nobody waits for any more
 	answered atomic.Bool
 	done     chan outcome
 }
@@ -226,7 +226,7 @@ func late(batch []*write) bool {
 	return true
 }
 
-// refuse answers a batch that Redis would not run. Out of memory it still lets
+// refuse answers a batch that Redis would not run. When out of memory, Redis still lets
 // channels leave, so that is tried alone.
 func (w *writer) refuse(batch []*write, err error) {
 	if batch[0].undoes {
@@ -251,13 +251,13 @@ func (w *writer) refuse(batch []*write, err error) {
 	}
 }
 
-// leaves tells whether all that is asked for is to leave.
+// leaves reports whether every operation makes a channel leave.
 func (p *write) leaves() bool {
 	return !slices.ContainsFunc(p.ops, func(op luascripts.Op) bool { return !op.Leaves() })
 }
 
-// finish hands out the results, has the changes reported, and undoes what was
-// added or changed for callers who were told that it failed.
+// finish hands out the results, reports the changes, and undoes what was added or
+// changed for callers that were told of a failure.
 func (w *writer) finish(batch []*write, reply luascripts.Reply) {
 	w.tracker.stats.wrote(batch, reply)
 	if w.tracker.changes.wanted() {

@@ -108,7 +108,7 @@ func (s *sweep) prune(ctx context.Context, w luascripts.Sweep, next func() ([]lu
 	}
 }
 
-// graces removes those whose grace has ended, until there is none, or none that the
+// graces removes presences whose grace has ended, until there is none, or none that the
 // script removes: the clock may have gone back.
 func (s *sweep) graces(ctx context.Context, now time.Time) error {
 	var last luascripts.Graced

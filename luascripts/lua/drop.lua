@@ -1,5 +1,5 @@
--- drop: remove, of a channel of which its node knows nothing, unless it is in grace: it
--- may have left so since its node has looked.
+-- drop: remove, for a channel that its node knows nothing of, unless it is in grace: it
+-- may have left with one since its node looked.
 -- data: the reason, one letter
 function apply.d(channel, reason, old)
   if old and in_grace(old) then return '.', true end

@@ -1,14 +1,13 @@
--- hold: after a time in which no node could sign its lease, as nobody reached
--- Redis, or when signatures were lost in a failover, nobody is swept for a while.
--- Without that, all would expire together. So it is when the clock has gone back, as
--- all have signed in what is the future now.
+-- hold: after a time in which no node could sign its lease, because nobody reached
+-- Redis or because a failover lost signatures, nobody is swept for a while. Otherwise
+-- all nodes would expire together. The same happens after the clock has gone back, as
+-- all nodes have signed in what is now the future.
 --
--- In meta, "leased" is when a node signed last, "lease" how long that holds,
--- "wait" how long a hold is to last, all in ms; "hold" is until when there is
--- one, "span" how long it was to last, and "held" which signature was the last before
--- it. Where meta is lost, there
--- is a hold, as one may have been lost with it: the nodes tell of the last
--- signature, and it lasts as long as by default.
+-- In meta, "leased" is when a node last signed, "lease" how long that is valid, "wait"
+-- how long a hold lasts, all in ms; "hold" is when the current hold ends, "span" its
+-- full length, and "held" the last signature before it. If meta is lost, there is a
+-- hold, as one may have been lost with it: the last signature is then taken from the
+-- nodes, and the hold has the default length.
 
 local default_wait = 12000
 
@@ -17,10 +16,10 @@ local function hold(meta_key, wait)
   redis.call('HSET', meta_key, 'hold', string.format('%.0f', now_us / 1000 + wait), 'span', wait)
 end
 
--- held tells whether sweeps must wait. It comes before a signature. Half a lease is
--- more than passes between two signatures of one node, a third, and leaves one that
--- could not sign for less, a third before and a tenth after, its lease. A hold that
--- ends later than any can, as the clock has gone back, lasts its time from now on.
+-- held reports whether sweeps must wait. It is called before a signature. Half a lease is
+-- more than the time between two signatures of one node, a third. A node that could not
+-- sign for less than that, with a third before and a tenth after, keeps its lease. If a
+-- hold ends later than possible, the clock has gone back: it lasts its length from now.
 local function held(meta_key, nodes_key)
   local meta = redis.call('HMGET', meta_key, 'leased', 'lease', 'wait', 'hold', 'held', 'span')
   local lost = not meta[1]
@@ -47,9 +46,9 @@ local function sign(meta_key, nodes_key, id, lease, wait)
   redis.call('HSET', meta_key, 'leased', now_ms, 'lease', lease, 'wait', wait)
 end
 
--- lapsed tells whether the lease of a node has, which none has that is unknown. One
--- that was signed further ahead than it lasts was so before the clock went back.
--- Where the node's row is lost, it had the lease of the one that signed last.
+-- lapsed reports whether the lease of a node has expired; that of an unknown node has
+-- not. A lease that was signed further ahead than it lasts dates from before the clock
+-- went back. If the node's row is lost, it had the lease of the last node that signed.
 local function lapsed(meta_key, nodes_key, node_key, id)
   local leased = redis.call('ZSCORE', nodes_key, id)
   local lease = redis.call('HGET', node_key, 'lease') or redis.call('HGET', meta_key, 'lease')

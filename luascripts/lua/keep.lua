@@ -13,8 +13,8 @@ function apply.k(channel, data, old)
   return told .. enter(channel, data)
 end
 
--- is_record tells whether a record is whole, up to its user: in one that is cut off,
--- names_of and others read bytes that are not there.
+-- is_record reports whether a record is whole, up to its user. In one that is cut off,
+-- names_of and others would read bytes that are not there.
 local function is_record(data)
   local flags, identity = byte(data, 14, 15)
   if not identity or not string.find(sub(data, 1, 13), '^%d+$') then return false end

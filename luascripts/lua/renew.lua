@@ -2,19 +2,19 @@
 -- whether it has a subscriber connection to this server.
 --
 -- KEYS[1] node     KEYS[2] nodes   KEYS[3] meta   KEYS[4] topic: the node's pulse,
---   which is never a key, so that no lease is signed while the slot is on its way:
---   some could be, others not, and a sweep would take those for dead
+--   which is never a key, so that no lease is signed while the slot is moving: some
+--   could be and others not, and a sweep would take those for dead
 -- KEYS[5] presences of the node
 -- ARGV[1] node id  ARGV[2] incarnation   ARGV[3] number of its last batch
 -- ARGV[4] lease in ms   ARGV[5] how long a hold lasts in ms
 -- ARGV[6] PUBLISH or SPUBLISH
 --
--- What the node has seen in what is the future now, as the clock has gone back, counts
--- as seen now; a thousand at a time.
+-- If the clock has gone back, channels seen in what is now the future count as seen now,
+-- a thousand at a time.
 --
 -- Returns the epoch, and how many heard the pulse.
--- Errors: FENCED when the incarnation is not the node's, or when batches of its
--- were lost.
+-- Errors: FENCED if the incarnation is not the node's, or if batches of the node were
+-- lost.
 
 local row = redis.call('HMGET', KEYS[1], 'incarnation', 'number')
 if row[1] ~= ARGV[2] then return redis.error_reply('FENCED incarnation') end

@@ -1,7 +1,7 @@
--- turn: takes or gives back the turn to sweep a shard, so that what several
--- would prune at the same time is told as one change of a room. No removal
--- relies on it: who dies with the turn loses it after a while, and at once where the
--- clock has gone back, so that it would last for longer.
+-- turn: takes or gives back the turn to sweep a shard, so that what several sweepers
+-- would prune at the same time is reported as one change of a room. No removal relies on
+-- it: a sweeper that dies with the turn loses it after a while, or at once if the clock
+-- has gone back and the turn would last longer.
 --
 -- KEYS[1] sweep   KEYS[2] meta   KEYS[3] nodes
 -- KEYS[4] whole, when taking the turn: no sweep begins while the slot is moving, as
