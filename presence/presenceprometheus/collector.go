@@ -45,7 +45,7 @@ var simple = []metric{
 		func(s presence.Stats) int { return s.Rooms }),
 	gauge("presences", "Presences of this node's channels.",
 		func(s presence.Stats) int { return s.Presences }),
-	gauge("views", "Rooms that are watched on this node.",
+	gauge("views", "Rooms that this node watches, and watchers of counts.",
 		func(s presence.Stats) int { return s.Views }),
 	gauge("ready", "1 if all shards serve this node, else 0.", func(s presence.Stats) int {
 		if s.Health.State == presence.Ready {
@@ -68,7 +68,7 @@ var simple = []metric{
 		func(s presence.Stats) uint64 { return s.Restored }),
 	counter("evictions_total", "Presences of this node's channels that were pruned or replaced.",
 		func(s presence.Stats) uint64 { return s.Evictions }),
-	counter("touches_total", "Touches written, one for a channel and flush.",
+	counter("touches_total", "Touches written: one per channel, shard and flush.",
 		func(s presence.Stats) uint64 { return s.Touches }),
 	counter("flushes_total", "Calls that wrote touches.",
 		func(s presence.Stats) uint64 { return s.Flushes }),
