@@ -160,12 +160,20 @@ func (s *Store) suit(metas []meta) error {
 		}
 	}
 	for _, m := range metas {
-		if m.shards != "" {
-			s.remember.Store(milliseconds(m.remember).Milliseconds())
+		if m.remember != "" {
+			s.learnRemember(m.remember)
 			break
 		}
 	}
 	return nil
+}
+
+// learnRemember takes the setting of the fleet. Where there is none it may be lost, and
+// the Store keeps what it knows.
+func (s *Store) learnRemember(ms string) {
+	if ms != "" {
+		s.remember.Store(milliseconds(ms).Milliseconds())
+	}
 }
 
 // ErrInUse means that there are nodes or rooms where there must be none.

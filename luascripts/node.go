@@ -41,6 +41,14 @@ func (r Registration) hold() int64 {
 	return max(r.Lease+asking, r.MaxAge/flushes).Milliseconds()
 }
 
+// remember is how the scripts are told of Remember.
+func (r Registration) remember() string {
+	if r.Remember <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(r.Remember.Milliseconds(), 10)
+}
+
 // Incarnation is one registration of a node in a shard.
 type Incarnation struct {
 	ID    string
@@ -51,16 +59,12 @@ type Incarnation struct {
 // knows. lost means that writes since then are missing, which makes a new epoch.
 func (s *Store) Register(ctx context.Context, shard int, r Registration, known string, lost bool) (Incarnation, error) {
 	keys := []string{s.Meta(shard), s.Nodes(shard), s.Node(shard, r.Node)}
-	remember := ""
-	if r.Remember > 0 {
-		remember = strconv.FormatInt(r.Remember.Milliseconds(), 10)
-	}
 	reply, err := s.run(ctx, s.scripts.register, keys, []any{
 		r.Node, r.Token, SchemaVersion, s.Shards(), r.Lease.Milliseconds(), r.MaxAge.Milliseconds(), r.hold(),
-		known, lost, remember,
+		known, lost, r.remember(),
 	}).StringSlice()
 	if err == nil {
-		s.remember.Store(milliseconds(reply[2]).Milliseconds())
+		s.learnRemember(reply[2])
 		return Incarnation{ID: reply[0], Epoch: reply[1]}, nil
 	}
 	switch word, value, _ := strings.Cut(err.Error(), " "); word {
@@ -80,7 +84,7 @@ func (s *Store) Register(ctx context.Context, shard int, r Registration, known s
 func (s *Store) Renew(ctx context.Context, shard int, r Registration, incarnation string, number int64) (epoch string, heard bool, err error) {
 	keys := []string{s.Node(shard, r.Node), s.Nodes(shard), s.Meta(shard), s.Pulse(shard, r.Node), s.Presences(shard, r.Node)}
 	reply, err := s.run(ctx, s.scripts.renew, keys, []any{
-		r.Node, incarnation, number, r.Lease.Milliseconds(), r.hold(), s.publish,
+		r.Node, incarnation, number, r.Lease.Milliseconds(), r.hold(), s.publish, r.remember(),
 	}).Slice()
 	if err != nil {
 		return "", false, typed(err)

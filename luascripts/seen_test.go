@@ -195,6 +195,31 @@ func TestRememberIsASettingOfTheFleet(t *testing.T) {
 	})
 }
 
+// Where the setting is lost, stores keep theirs, and the next lease of a node that has
+// one writes it again. None overwrites another.
+func TestALostSettingIsWrittenAgain(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		w := remembering(t, s, time.Hour)
+		remembered := func(step, want string) {
+			t.Helper()
+			w.must(w.Check(w.ctx))
+			if got := w.c.HGet(w.ctx, w.Meta(0), "remember").Val(); got != want || w.Remember() != time.Hour {
+				t.Errorf("%s: %q is recorded, and the store remembers for %v", step, got, w.Remember())
+			}
+		}
+		w.must(w.c.HDel(w.ctx, w.Meta(0), "remember").Err())
+		remembered("lost", "")
+		other := w.another("n2")
+		w.must(other.renew(other.inc[0]))
+		remembered("a lease of a node without", "")
+		w.must(w.renew(w.inc[0]))
+		remembered("a lease of one with", "3600000")
+		w.remember = time.Minute
+		w.must(w.renew(w.inc[0]))
+		remembered("a lease of another setting", "3600000")
+	})
+}
+
 // What an eviction may have left of the users of a room is no more when the room
 // is made anew.
 func TestARoomBeginsWithoutUsers(t *testing.T) {

@@ -8,7 +8,8 @@
 -- ARGV[9] 1 if the node has found out that writes were lost
 -- ARGV[10] ms to remember users who went, '' to leave that as it is
 --
--- Returns the incarnation, the epoch, and how long users who went are remembered.
+-- Returns the incarnation, the epoch, and how long users who went are remembered, ''
+-- where no node says so.
 -- Errors: SCHEMA or SHARDS with the recorded value, when the data was written
 -- by another version or with another number of shards; TAKEN when a living
 -- process has this id.
@@ -39,4 +40,4 @@ if ARGV[10] ~= '' then redis.call('HSET', KEYS[1], 'remember', ARGV[10]) end
 redis.call('HSET', KEYS[3], 'incarnation', now, 'number', '0', 'reply', '',
   'token', ARGV[2], 'lease', ARGV[5], 'age', ARGV[6])
 sign(KEYS[1], KEYS[2], ARGV[1], ARGV[5], ARGV[7])
-return {now, epoch, redis.call('HGET', KEYS[1], 'remember') or '0'}
+return {now, epoch, redis.call('HGET', KEYS[1], 'remember') or ''}

@@ -8,6 +8,7 @@
 -- ARGV[1] node id  ARGV[2] incarnation   ARGV[3] number of its last batch
 -- ARGV[4] lease in ms   ARGV[5] how long a hold lasts in ms
 -- ARGV[6] PUBLISH or SPUBLISH
+-- ARGV[7] ms to remember users who went, '' if the node leaves that to others
 --
 -- If the clock has gone back, channels seen in what is now the future count as seen now,
 -- a thousand at a time.
@@ -21,11 +22,12 @@ if row[1] ~= ARGV[2] then return redis.error_reply('FENCED incarnation') end
 if tonumber(row[2]) < tonumber(ARGV[3]) then return redis.error_reply('FENCED number') end
 held(KEYS[3], KEYS[2])
 sign(KEYS[3], KEYS[2], ARGV[1], ARGV[4], ARGV[5])
-local meta = redis.call('HMGET', KEYS[3], 'epoch', 'healing')
+local meta = redis.call('HMGET', KEYS[3], 'epoch', 'healing', 'remember')
 if not meta[1] then
   meta[1] = string.format('%.0f', now_us)
   redis.call('HSET', KEYS[3], 'epoch', meta[1])
 end
+if not meta[3] and ARGV[7] ~= '' then redis.call('HSET', KEYS[3], 'remember', ARGV[7]) end -- it was lost
 if meta[2] and (tonumber(meta[2]) < now_us / 1000 or tonumber(meta[1]) > now_us) then
   redis.call('HDEL', KEYS[3], 'healing')
 end
