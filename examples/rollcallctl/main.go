@@ -15,7 +15,8 @@
 // have, and exits with 1.
 //
 // All commands but watch read as a process that is not a node. Watch joins the fleet as
-// a node without connections, and leaves it at the end.
+// a node without connections, with the longest lease and max age of its nodes, and
+// leaves it at the end.
 //
 // # Flags
 //

@@ -32,11 +32,16 @@ type fleet struct {
 
 func newFleet(t *testing.T, s *redistest.Server) *fleet {
 	t.Helper()
+	return newFleetWith(t, s, nil)
+}
+
+func newFleetWith(t *testing.T, s *redistest.Server, opts *presence.Options) *fleet {
+	t.Helper()
 	layer, err := groups.New(t.Context(), s.NewClient(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tracker, err := presence.New(t.Context(), layer, nil)
+	tracker, err := presence.New(t.Context(), layer, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,6 +262,36 @@ func TestWatch(t *testing.T) {
 		table := f.call(done, "-timeout", "500ms", "watch", "lobby")
 		if lines := fields(table); len(lines) != 2 || !strings.Contains(lines[1], `here "ann"`) {
 			t.Errorf("watch:\n%s", table)
+		}
+	})
+}
+
+// writing calls itself whenever something is written.
+type writing func()
+
+func (w writing) Write(p []byte) (int, error) {
+	w()
+	return len(p), nil
+}
+
+// What watch signs says for how long the fleet is held after an outage.
+func TestWatchSignsAsTheFleetDoes(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		f := newFleetWith(t, s, &presence.Options{MaxAge: 10 * time.Minute, Lease: 30 * time.Second})
+		store := f.Store()
+		f.add("lobby", "ann")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var stderr bytes.Buffer
+		status := run(ctx, []string{"-redis", f.redis, "watch", "lobby"}, writing(cancel), &stderr)
+		if status != done || stderr.Len() > 0 {
+			t.Fatalf("status %d, stderr %q", status, &stderr)
+		}
+		for shard := range store.Shards() {
+			signed, err := store.Client().HMGet(t.Context(), store.Meta(shard), "lease", "wait").Result()
+			if err != nil || fmt.Sprint(signed) != "[30000 120000]" {
+				t.Errorf("lease and wait in shard %d: %v, %v", shard, signed, err)
+			}
 		}
 	})
 }

@@ -36,7 +36,11 @@ func (c *ctl) watch(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.leave(ctx, layer.Close)) }()
-	tracker, err := presence.New(ctx, layer, nil)
+	opts, err := c.asTheFleet(ctx)
+	if err != nil {
+		return err
+	}
+	tracker, err := presence.New(ctx, layer, opts)
 	if err != nil {
 		return err
 	}
@@ -65,6 +69,30 @@ func (c *ctl) watch(ctx context.Context) (err error) {
 		}
 		c.diff(d)
 	}
+}
+
+// asTheFleet are the longest lease and max age of the nodes. Who signs last tells for
+// how long all are held after an outage, and a watcher must not make that shorter.
+// Nodes that seem dead count: it may be that nobody could sign until now.
+func (c *ctl) asTheFleet(ctx context.Context) (*presence.Options, error) {
+	store, opts := c.reader.Store(), &presence.Options{}
+	away, err := store.Survey(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	for shard := range store.Shards() {
+		if away[shard] != nil {
+			continue
+		}
+		rows, _, err := store.NodeRows(ctx, shard)
+		if err != nil {
+			continue // it went away since; the others tell
+		}
+		for _, row := range rows {
+			opts.Lease, opts.MaxAge = max(opts.Lease, row.Lease), max(opts.MaxAge, row.MaxAge)
+		}
+	}
+	return opts, nil
 }
 
 func (c *ctl) diff(d presence.Diff) {
