@@ -20,6 +20,9 @@ type CheckerOptions struct {
 
 const defaultOverdue = 15 * time.Second
 
+// patience is how long a write of a node may take.
+const patience = 5 * time.Second
+
 // maxPasses is how often Repair walks: what it mends may have hidden something.
 const maxPasses = 4
 
@@ -27,14 +30,18 @@ const maxPasses = 4
 // any number of nodes write.
 //
 // It walks the keyspace in small steps. It reads in one step (MULTI) what it judges
-// together, so it never takes a write in progress for damage. A room of more than about
-// a thousand presences is read in pages, and made exact by its events. If a room
-// changes too fast for that, its users and anonymous channels are not compared.
+// together, so it never takes a write in progress for damage. It looks again, for 5 s, at
+// what one node leaves for another to write, as when an exclusive channel replaces
+// another. A room of more than about a thousand presences is read in pages, and made
+// exact by its events. If a room changes too fast for that, its users and anonymous
+// channels are not compared.
 type Checker struct {
 	target Target
 	store  *luascripts.Store
 	pruner *Pruner
 	opts   CheckerOptions
+
+	patience time.Duration // with what is about to become right
 }
 
 // NewChecker returns a Checker of the data that a *presence.Tracker or a
@@ -44,7 +51,7 @@ func NewChecker(target Target, opts *CheckerOptions) (*Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Checker{target: target, store: target.Store(), pruner: pruner}
+	c := &Checker{target: target, store: target.Store(), pruner: pruner, patience: patience}
 	if opts != nil {
 		c.opts = *opts
 	}
@@ -122,36 +129,51 @@ type walk struct {
 	told   map[identity]struct{}
 	parse  func(string) (luascripts.Key, bool)
 	spoilt map[int]bool // shards in which a key that all else depends on is of the wrong type
+	away   luascripts.Away
+	strays suspects
 }
 
 func (c *Checker) newWalk(ctx context.Context, yield func(Problem, error) bool) *walk {
 	return &walk{
 		Checker: c, ctx: ctx, yield: yield, parse: c.store.Parser(),
-		told: make(map[identity]struct{}), spoilt: make(map[int]bool),
+		told: make(map[identity]struct{}), spoilt: make(map[int]bool), strays: suspects{of: make(map[int][]luascripts.Place)},
 	}
 }
 
 func (w *walk) run() error {
-	away, err := w.store.Survey(w.ctx, w.pruner.known)
-	if err != nil {
+	var err error
+	if w.away, err = w.store.Survey(w.ctx, w.pruner.known); err != nil {
 		return err
 	}
 	for shard := range w.store.Shards() {
-		if away[shard] != nil {
+		if w.away[shard] != nil {
 			continue
 		}
-		switch err := w.shard(shard); {
-		case errors.Is(err, errStop):
+		if err := w.blame(shard, w.shard(shard)); err != nil {
 			return err
-		case err != nil:
-			away[shard] = err
 		}
 	}
-	err = w.keys()
-	if errors.Is(err, errStop) || len(away) == 0 {
+	if err = w.keys(); errors.Is(err, errStop) {
 		return err
 	}
-	return away.Err() // the reason, if not all keys could be walked
+	if err := w.lookAgain(); err != nil {
+		return err
+	}
+	if len(w.away) == 0 {
+		return err
+	}
+	return w.away.Err() // the reason, if not all keys could be walked
+}
+
+// blame notes that a shard is away, if there is an error, and returns errStop.
+func (w *walk) blame(shard int, err error) error {
+	if errors.Is(err, errStop) {
+		return err
+	}
+	if err != nil && w.away[shard] == nil {
+		w.away[shard] = err
+	}
+	return nil
 }
 
 func (w *walk) shard(shard int) error {

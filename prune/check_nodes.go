@@ -74,8 +74,8 @@ func (w *walk) judgeIndex(shard int, st luascripts.Standing) error {
 			return err
 		}
 	}
-	if st.Record == "" && st.Indexed() {
-		return w.found(place(IndexStray, shard, st, ""))
+	if stray(st) {
+		w.strays.add(shard, st.Place)
 	}
 	return nil
 }

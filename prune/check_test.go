@@ -48,6 +48,7 @@ func newShelf(t *testing.T, s *redistest.Server, shards int) *shelf {
 	f.must(err)
 	f.checker, err = prune.NewChecker(target{f}, nil)
 	f.must(err)
+	prune.SetPatience(f.checker, 50*time.Millisecond) // nothing here becomes right by itself
 	return f
 }
 
