@@ -226,6 +226,9 @@ func (c *census) exactly(ctx context.Context, shard int, users []string) ([]stri
 		stored := make([]string, len(users))
 		for i := range users {
 			stored[i] = "0"
+			if i >= len(counts.Val()) {
+				continue // it is no hash
+			}
 			if text, ok := counts.Val()[i].(string); ok {
 				stored[i] = text
 			}

@@ -124,7 +124,7 @@ func (c *census) readLarge(ctx context.Context) error {
 	}
 	c.stored = make(map[string]string)
 	err = s.scanHash(ctx, s.RoomUsers(c.room), func(user, n string) { c.stored[user] = n })
-	if err != nil {
+	if err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") { // of which nothing is found, as in exec
 		return err
 	}
 	return c.advance(ctx)

@@ -34,42 +34,69 @@ func (w *walk) keys() error {
 // part is a page's keys of one shard, by kind.
 type part struct{ rooms, users, seen, nodes []string }
 
-// page checks some keys.
+// page checks some keys, shard by shard: one that is away hides no other.
 func (w *walk) page(names []string) error {
+	var unknown []string
+	byShard := make(map[int][]string)
+	for _, name := range names {
+		if key, ok := w.parse(name); ok {
+			byShard[key.Shard] = append(byShard[key.Shard], name)
+		} else {
+			unknown = append(unknown, name)
+		}
+	}
+	for shard, names := range byShard {
+		if err := w.blame(shard, w.pageOf(shard, names)); err != nil {
+			return err
+		}
+	}
+	return w.unknown(unknown)
+}
+
+// unknown tells of keys that are none of rollcall's.
+func (w *walk) unknown(names []string) error {
 	types, err := w.typesOf(names)
 	if err != nil {
 		return err
 	}
-	parts := make(map[int]*part)
 	for i, name := range names {
-		key, ok := w.parse(name)
-		switch {
-		case types[i] == "none":
-			continue // deleted since
-		case !ok:
-			err = w.found(Problem{Kind: UnknownKey, Key: name, What: "a " + types[i]})
-		case types[i] != key.Type:
-			err = w.found(wrongType(name, key, types[i]))
-		case !w.spoilt[key.Shard]:
-			if parts[key.Shard] == nil {
-				parts[key.Shard] = &part{}
-			}
-			parts[key.Shard].add(key)
+		if types[i] == "none" {
+			continue // it was deleted since
 		}
-		if err != nil {
+		if err := w.found(Problem{Kind: UnknownKey, Key: name, What: "a " + types[i]}); err != nil {
 			return err
 		}
 	}
-	for shard, p := range parts {
-		for _, step := range []func() error{
-			func() error { return w.audit(shard, p.rooms) },
-			func() error { return w.strayUsers(shard, p.users) },
-			func() error { return w.lastSeen(shard, p.seen) },
-			func() error { return w.unlisted(shard, p.nodes) },
-		} {
-			if err := step(); err != nil {
+	return nil
+}
+
+// pageOf looks at some keys of a shard.
+func (w *walk) pageOf(shard int, names []string) error {
+	types, err := w.typesOf(names)
+	if err != nil {
+		return err
+	}
+	var p part
+	for i, name := range names {
+		key, _ := w.parse(name)
+		switch {
+		case types[i] == "none": // it was deleted since
+		case types[i] != key.Type:
+			if err := w.found(wrongType(name, key, types[i])); err != nil {
 				return err
 			}
+		case !w.spoilt[shard]:
+			p.add(key)
+		}
+	}
+	for _, step := range []func() error{
+		func() error { return w.audit(shard, p.rooms) },
+		func() error { return w.strayUsers(shard, p.users) },
+		func() error { return w.lastSeen(shard, p.seen) },
+		func() error { return w.unlisted(shard, p.nodes) },
+	} {
+		if err := step(); err != nil {
+			return err
 		}
 	}
 	return nil

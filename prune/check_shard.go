@@ -40,6 +40,9 @@ func wrongType(name string, key luascripts.Key, is string) Problem {
 }
 
 func (w *walk) typesOf(keys []string) ([]string, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
 	pipe := w.store.Client().Pipeline()
 	cmds := make([]*redis.StatusCmd, len(keys))
 	for i, key := range keys {
