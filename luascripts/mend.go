@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// adoptedLease is the lease of a node without a row that tells its length: long
-	// enough for a living node to sign.
+	// adoptedLease is the least lease of a node without a row that tells its length:
+	// long enough for a living node to sign by default. The fleet's may be longer.
 	adoptedLease = 10 * time.Second
 	// regrace is how long presences in grace without a deadline stay: as long as most
 	// graces are.
@@ -21,7 +21,7 @@ const (
 func (s *Store) Amend(ctx context.Context, shard int, p Place) error {
 	keys := []string{
 		s.roomIn(shard, p.Room), s.Grace(shard), s.Nodes(shard),
-		s.Node(shard, p.Node), s.Presences(shard, p.Node), s.Index(shard, p.Node),
+		s.Node(shard, p.Node), s.Presences(shard, p.Node), s.Index(shard, p.Node), s.Meta(shard),
 	}
 	args := []any{p.Node, p.Short, p.Room, adoptedLease.Milliseconds(), regrace.Milliseconds()}
 	return s.run(ctx, s.scripts.amend, keys, args).Err()
@@ -29,7 +29,7 @@ func (s *Store) Amend(ctx context.Context, shard int, p Place) error {
 
 // Enroll lists a node that has keys, with a lease from now on.
 func (s *Store) Enroll(ctx context.Context, shard int, node string) error {
-	keys := append([]string{s.Nodes(shard)}, s.nodeKeys(shard, node)...)
+	keys := append(append([]string{s.Nodes(shard)}, s.nodeKeys(shard, node)...), s.Meta(shard))
 	return s.run(ctx, s.scripts.enroll, keys, []any{node, adoptedLease.Milliseconds()}).Err()
 }
 

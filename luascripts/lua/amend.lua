@@ -2,10 +2,10 @@
 -- a room. The record itself, and so the room, stays as it is.
 --
 -- KEYS[1] the room's hash   KEYS[2] grace   KEYS[3] nodes   KEYS[4] node
--- KEYS[5] presences of the node   KEYS[6] index of the node
+-- KEYS[5] presences of the node   KEYS[6] index of the node   KEYS[7] meta
 -- ARGV[1] node id   ARGV[2] short name of the channel
 -- ARGV[3] room, '' for the channel's entry in the index alone
--- ARGV[4] lease in ms of a node that has no row
+-- ARGV[4] the least lease in ms of a node that has no row
 -- ARGV[5] grace in ms if the deadline is lost
 --
 -- Returns 1.
@@ -26,7 +26,7 @@ while i <= #entry do
 end
 if record and not graced then
   kept[#kept + 1] = string.char(#room) .. room
-  adopt(KEYS[3], KEYS[4], ARGV[1], ARGV[4])
+  adopt(KEYS[7], KEYS[3], KEYS[4], ARGV[1], ARGV[4])
 end
 if graced then
   redis.call('ZADD', KEYS[2], 'NX', string.format('%.0f', now_us / 1000 + ARGV[5]), member)
