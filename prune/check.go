@@ -78,8 +78,8 @@ func (c *Checker) Check(ctx context.Context) iter.Seq2[Problem, error] {
 }
 
 // Repair iterates over the problems as Check does, and mends each before yielding it,
-// as Problem.Mended tells. It then walks again for what that has brought to light. Each
-// repair checks again, and is one step.
+// as Problem.Mended tells. It then walks again for what that has brought to light. What
+// it cannot mend comes at the end. Each repair checks again, and is one step.
 //
 // It removes no channel of a node that may live: it indexes what is not indexed, lists
 // an unlisted node with a new lease, and leaves the rest to the sweeps. It removes, as
@@ -89,32 +89,59 @@ func (c *Checker) Check(ctx context.Context) iter.Seq2[Problem, error] {
 // follow. It leaves unknown keys alone.
 func (c *Checker) Repair(ctx context.Context) iter.Seq2[Problem, error] {
 	return func(yield func(Problem, error) bool) {
-		left := make(map[identity]struct{})
+		left := make(map[identity]Problem)
 		var err error
 		for pass := 1; pass <= maxPasses; pass++ {
-			mended := false
+			mended, before := false, left
+			left = make(map[identity]Problem)
 			w := c.newWalk(ctx, func(p Problem, err error) bool {
-				if _, told := left[p.identity()]; told {
+				if !p.Mended {
+					left[p.identity()] = p
 					return true
 				}
-				if !p.Mended {
-					left[p.identity()] = struct{}{}
-				}
-				mended = mended || p.Mended
+				mended = true
+				delete(before, p.identity())
 				return yield(p, err)
 			})
 			w.mend = true
 			if err = w.run(); errors.Is(err, errStop) {
 				return
 			}
+			if !outlive(before, left, err == nil, yield) {
+				return
+			}
 			if !mended {
 				break
+			}
+		}
+		for _, p := range left {
+			if !yield(p, nil) {
+				return
 			}
 		}
 		if err != nil {
 			yield(Problem{}, failed("repair", err))
 		}
 	}
+}
+
+// outlive settles what an earlier pass could not mend. If a whole pass no longer finds a
+// problem, it was mended with another one; an incomplete pass leaves that unknown.
+func outlive(before, left map[identity]Problem, whole bool, yield func(Problem, error) bool) bool {
+	for id, p := range before {
+		if _, still := left[id]; still {
+			continue
+		}
+		if !whole {
+			left[id] = p
+			continue
+		}
+		p.Mended, p.Why = true, nil
+		if !yield(p, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // errStop means that the caller wants no more problems.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/prune"
 )
 
 // A node that lives may have a lease far longer than by default, and sign late in it.
@@ -39,6 +40,31 @@ func TestANodeThatIsListedAgainHasTheLeaseOfTheFleet(t *testing.T) {
 					t.Errorf("its lease is %d ms, %v", lease, err)
 				}
 			})
+		}
+	})
+}
+
+// What stands in the way of a repair may be mended after it: each problem comes once,
+// as it is at the end.
+func TestWhatALaterPassMendsIsNotLeft(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		f := newShelf(t, s, 4)
+		f.fill()
+		shard := f.Shard("lobby")
+		f.do("DEL", f.Index(shard, "n2"))
+		f.do("SET", f.Index(shard, "n2"), "x")
+		f.do("ZADD", f.Nodes(shard), f.now().Add(-76*time.Second).UnixMilli(), "n2")
+		told := make(map[prune.Kind]int)
+		for _, p := range f.repair() {
+			if told[p.Kind]++; !p.Mended {
+				t.Errorf("left: %v: %v", p, p.Why)
+			}
+		}
+		if told[prune.NodeOverdue] != 1 || told[prune.WrongType] != 1 {
+			t.Errorf("told of %v", told)
+		}
+		if left := f.check(); len(left) > 0 {
+			t.Errorf("left: %v", left)
 		}
 	})
 }
