@@ -3,6 +3,7 @@ package luascripts
 import (
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -44,45 +45,69 @@ func (a Audit) sound() bool {
 }
 
 // AuditRooms audits some rooms of a shard. It reads each small room in one step, and
-// large ones in pages.
-func (s *Store) AuditRooms(ctx context.Context, shard int, rooms []string) ([]Audit, error) {
+// large ones in pages, each once the caller is done with the one before. An error ends
+// it.
+func (s *Store) AuditRooms(ctx context.Context, shard int, rooms []string) iter.Seq2[Audit, error] {
+	return func(yield func(Audit, error) bool) {
+		sizes, err := s.roomSizes(ctx, rooms)
+		if err != nil {
+			yield(Audit{}, err)
+			return
+		}
+		var small []string
+		total := 0
+		flush := func() bool {
+			some := small
+			small, total = nil, 0
+			return s.auditSmall(ctx, shard, some, yield)
+		}
+		for i, room := range rooms {
+			if sizes[i] > wholeRoom {
+				a, err := s.auditLarge(ctx, shard, room)
+				if !yield(a, err) || err != nil {
+					return
+				}
+				continue
+			}
+			if (total+sizes[i] > wholeRoom || len(small) == MaxSweep) && !flush() {
+				return
+			}
+			small, total = append(small, room), total+sizes[i]
+		}
+		flush()
+	}
+}
+
+// roomSizes returns how many presences and users some rooms have.
+func (s *Store) roomSizes(ctx context.Context, rooms []string) ([]int, error) {
 	pipe := s.client.Pipeline()
-	sizes := make([][2]*redis.IntCmd, len(rooms))
+	cmds := make([][2]*redis.IntCmd, len(rooms))
 	for i, room := range rooms {
-		sizes[i] = [2]*redis.IntCmd{pipe.HLen(ctx, s.Room(room)), pipe.HLen(ctx, s.RoomUsers(room))}
+		cmds[i] = [2]*redis.IntCmd{pipe.HLen(ctx, s.Room(room)), pipe.HLen(ctx, s.RoomUsers(room))}
 	}
 	if err := exec(ctx, pipe); err != nil {
 		return nil, err
 	}
-	var audits []Audit
-	var small []string
-	total := 0
-	flush := func() error {
-		censuses, err := s.readSmall(ctx, shard, small)
-		for _, c := range censuses {
-			audits = append(audits, c.audit(c.miscounted()))
-		}
-		small, total = nil, 0
-		return err
+	sizes := make([]int, len(rooms))
+	for i, c := range cmds {
+		sizes[i] = int(c[0].Val() + c[1].Val())
 	}
-	for i, room := range rooms {
-		size := int(sizes[i][0].Val() + sizes[i][1].Val())
-		if size > wholeRoom {
-			a, err := s.auditLarge(ctx, shard, room)
-			if err != nil {
-				return audits, err
-			}
-			audits = append(audits, a)
-			continue
-		}
-		if total+size > wholeRoom || len(small) == MaxSweep {
-			if err := flush(); err != nil {
-				return audits, err
-			}
-		}
-		small, total = append(small, room), total+size
+	return sizes, nil
+}
+
+// auditSmall reads some rooms in one step, and tells whether to go on.
+func (s *Store) auditSmall(ctx context.Context, shard int, rooms []string, yield func(Audit, error) bool) bool {
+	censuses, err := s.readSmall(ctx, shard, rooms)
+	if err != nil {
+		yield(Audit{}, err)
+		return false
 	}
-	return audits, flush()
+	for _, c := range censuses {
+		if !yield(c.audit(c.miscounted()), nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // readSmall reads some rooms in one step.

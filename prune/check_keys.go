@@ -172,12 +172,11 @@ func (w *walk) unlisted(shard int, nodes []string) error {
 
 // audit checks rooms, and each of their records.
 func (w *walk) audit(shard int, rooms []string) error {
-	audits, err := w.store.AuditRooms(w.ctx, shard, rooms)
-	if err != nil {
-		return err
-	}
 	var places []luascripts.Place
-	for _, a := range audits {
+	for a, err := range w.store.AuditRooms(w.ctx, shard, rooms) {
+		if err != nil {
+			return err
+		}
 		for _, p := range problemsOf(a) {
 			p.Shard, p.Room = shard, a.Room
 			if err := w.found(p); err != nil {
@@ -189,9 +188,21 @@ func (w *walk) audit(shard int, rooms []string) error {
 				places = append(places, place)
 			}
 		}
+		if len(places) < step {
+			continue // small rooms share a step
+		}
+		if err := w.records(shard, places); err != nil {
+			return err
+		}
+		places = nil
 	}
+	return w.records(shard, places)
+}
+
+// records looks at the records of some places.
+func (w *walk) records(shard int, places []luascripts.Place) error {
 	var claims []luascripts.Claim
-	err = w.look(shard, places, func(st luascripts.Standing) error {
+	err := w.look(shard, places, func(st luascripts.Standing) error {
 		if claim, ok := luascripts.ClaimOf(st.Room, st.Channel(), st.Record); ok {
 			claims = append(claims, claim)
 		}

@@ -55,6 +55,32 @@ func TestALargeRoomWithAKeyOfTheWrongTypeEndsNoWalk(t *testing.T) {
 	})
 }
 
+// Of the large rooms in a page, no more than one is in memory: the next is read when the
+// one before has been judged.
+func TestLargeRoomsAreReadOneByOne(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		f := newShelf(t, s, 1)
+		f.node("n1")
+		for _, room := range []string{"arena", "stadium"} {
+			f.crowd(room)
+			f.recount(room, 7, 1, 0)
+		}
+		differ := 0
+		for p, err := range f.checker.Check(f.ctx) {
+			f.must(err)
+			if p.Kind != prune.CountsDiffer {
+				continue
+			}
+			differ++
+			other := map[string]string{"arena": "stadium", "stadium": "arena"}[p.Room]
+			f.do("DEL", f.Room(other))
+		}
+		if differ != 1 {
+			t.Errorf("%d rooms were read before one was judged", differ)
+		}
+	})
+}
+
 // While the slot of a shard is moving, the other shards of its master are looked at.
 func TestAMovingShardHidesNoOther(t *testing.T) {
 	s := redistest.Cluster(t)
