@@ -81,7 +81,7 @@ func (t *Tracker) lengthen(d departure) departure {
 	return d
 }
 
-// leaveAll is called with the entry locked.
+// leaveAll is called with the entry locked. It also writes the removals that are owed.
 func (t *Tracker) leaveAll(ctx context.Context, e *entry, d departure) (map[string]Revision, error) {
 	for _, h := range e.holding() {
 		e.leave(h.room.name, d)
@@ -123,7 +123,8 @@ func (t *Tracker) carryOn(ctx context.Context, e *entry) error {
 	return failed
 }
 
-// remove is called with the entry locked.
+// remove is called with the entry locked. A room whose removal is owed is left as it was
+// to be then: had that been written, there would be nothing to remove now.
 func (t *Tracker) remove(ctx context.Context, e *entry, rooms []string, d departure) (map[string]Revision, error) {
 	byShard := make(map[int][]string)
 	for _, room := range rooms {
@@ -134,7 +135,7 @@ func (t *Tracker) remove(ctx context.Context, e *entry, rooms []string, d depart
 	revisions := make(map[string]Revision, len(rooms))
 	var failed error
 	for shard, results := range t.inShards(byShard, func(shard int, chunk []string) ([]luascripts.Result, error) {
-		return t.writers[shard].do(ctx, removals(e.short, chunk, d)...)
+		return t.writers[shard].do(ctx, e.removals(chunk)...)
 	}) {
 		if results.err != nil {
 			failed = results.err
@@ -156,18 +157,26 @@ func (t *Tracker) remove(ctx context.Context, e *entry, rooms []string, d depart
 	return revisions, failed
 }
 
-func removals(short string, rooms []string, d departure) []luascripts.Op {
+// removals are the operations that write departures which were noted.
+func (e *entry) removals(rooms []string) []luascripts.Op {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	ops := make([]luascripts.Op, len(rooms))
 	for i, room := range rooms {
-		ops[i] = luascripts.Op{Action: luascripts.Remove, Room: room, Short: short, Reason: byte(d.why)}
-		switch {
-		case d.grace > 0:
-			ops[i].Action, ops[i].Grace = luascripts.Grace, d.grace
-		case d.unlessInGrace:
-			ops[i].Action = luascripts.Drop
-		}
+		ops[i] = removal(e.short, room, e.leaving[room])
 	}
 	return ops
+}
+
+func removal(short, room string, d departure) luascripts.Op {
+	op := luascripts.Op{Action: luascripts.Remove, Room: room, Short: short, Reason: byte(d.why)}
+	switch {
+	case d.grace > 0:
+		op.Action, op.Grace = luascripts.Grace, d.grace
+	case d.unlessInGrace:
+		op.Action = luascripts.Drop
+	}
+	return op
 }
 
 // lockOwn locks the entry of a channel of this node, open or not. It returns nil if

@@ -312,7 +312,8 @@ func (e *entry) knows(room string) bool {
 	return held || evicted || leaving
 }
 
-// leave notes that the channel is to leave a room, until erase or record.
+// leave notes that the channel is to leave a room, until erase or record. Where that is
+// noted already, it stays as it is.
 func (e *entry) leave(room string, d departure) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -324,7 +325,9 @@ func (e *entry) depart(room string, d departure) {
 	if e.leaving == nil {
 		e.leaving = make(map[string]departure, 1)
 	}
-	e.leaving[room] = d
+	if _, leaving := e.leaving[room]; !leaving {
+		e.leaving[room] = d
+	}
 }
 
 // leavings returns the removals that are not yet written, by kind of departure.

@@ -35,8 +35,8 @@ func TestWhoLeavesInABatchThatIsRefused(t *testing.T) {
 	restore := s.SetConfig("maxmemory", "1")
 
 	comes := ask(luascripts.Op{Action: luascripts.Add, Room: "lobby", Short: "new", Record: luascripts.Record{User: "cyd"}})
-	goes := ask(removals(ann.short, []string{"lobby"}, departure{why: Left})...)
-	fades := ask(removals(bob.short, []string{"lobby"}, departure{why: Drained, grace: time.Minute})...)
+	goes := ask(removal(ann.short, "lobby", departure{why: Left}))
+	fades := ask(removal(bob.short, "lobby", departure{why: Drained, grace: time.Minute}))
 	n.writers[0].run([]*write{comes, goes, fades})
 	if o := <-comes.done; !errors.Is(o.err, ErrUnavailable) || !redis.IsOOMError(o.err) {
 		t.Errorf("who enters: %+v", o)
