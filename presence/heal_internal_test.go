@@ -203,3 +203,30 @@ func rewind(t *testing.T, client redis.UniversalClient, to map[string]string) {
 		}
 	}
 }
+
+// Redis has lost a presence whose removal is owed. An update does not put it back.
+func TestAnUpdateOfWhoIsToLeave(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newStranger(t, s)
+		c, err := n.layer.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
+			t.Fatal(err)
+		}
+		e := n.own(c.Name())
+		e.leave("lobby", departure{why: Left})
+		s.Mini().Del(n.store.Room("lobby"))
+		w := n.writer("lobby")
+		w.mu.lock()
+		w.heal()
+		w.mu.unlock()
+		if _, err := n.Update(t.Context(), "lobby", c.Name(), []byte("away")); !errors.Is(err, ErrNotPresent) {
+			t.Errorf("update: %v", err)
+		}
+		if counts, err := n.Counts(t.Context(), "lobby"); err != nil || counts.Presences != 0 {
+			t.Errorf("%+v, %v", counts, err)
+		}
+	})
+}

@@ -180,7 +180,7 @@ func (t *Tracker) Update(ctx context.Context, room, channel string, info []byte)
 // update must be called with the entry locked.
 func (t *Tracker) update(ctx context.Context, e *entry, room string, info []byte) (Revision, error) {
 	h, ok := e.held(room)
-	if !ok {
+	if !ok || !e.isIn(room) { // it may be about to leave
 		return 0, ErrNotPresent
 	}
 	was, w := t.memberOf(e, h), t.writer(room)
