@@ -23,7 +23,7 @@ type entry struct {
 
 	touched atomic.Bool
 	unsure  atomic.Bool  // events were missed, so it may have been pruned
-	written atomic.Int64 // the flush that last wrote it
+	written atomic.Int64 // when it was last flushed or added, in ticks
 
 	mu      sync.Mutex
 	seen    time.Time            // when it was last known to be alive

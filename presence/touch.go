@@ -52,55 +52,92 @@ func (t *Tracker) flushing() {
 
 // flush writes the touches, and adds again what was pruned meanwhile.
 func (t *Tracker) flush() {
-	var touched []*entry
+	touched := t.takeTouched()
+	var work sync.WaitGroup // so that one shard does not hold up the others
+	for _, w := range t.writers {
+		work.Go(func() { w.flush(touched) })
+	}
+	work.Wait()
+}
+
+// touch is a channel that is alive, as a shard is to be told.
+type touch struct {
+	*entry
+	held  bool // in rooms of the shard
+	again bool // it may be missing from some
+}
+
+// takeTouched returns the channels that were touched since the last flush, with whether
+// each is unsure. Redis keeps channels that were seen together in their order. It finds
+// each next to the last, for a third of what a search of the whole set costs.
+func (t *Tracker) takeTouched() []touch {
+	var touched []touch
+	now, tick := time.Now(), t.ticks.Load()
 	t.ledger.entries.Range(func(_, v any) bool {
-		if e := v.(*entry); e.touched.Load() {
-			if _, open := t.layer.Channel(e.channel); open {
-				touched = append(touched, e)
-			} else {
-				e.touched.Store(false) // the connection is gone: its presences grow old
-			}
+		e := v.(*entry)
+		if !e.touched.Load() {
+			return true
 		}
+		_, open := t.layer.Channel(e.channel)
+		if open {
+			e.see(now)
+			e.written.Store(tick)
+			touched = append(touched, touch{entry: e, again: e.unsure.Swap(false)})
+		}
+		e.touched.Store(false) // without a connection its presences grow old
 		return true
 	})
-	// Redis keeps channels that were seen together in this order. It finds each next to
-	// the last, for a third of what a search of the whole set costs.
-	slices.SortFunc(touched, func(a, b *entry) int { return strings.Compare(a.short, b.short) })
-	for chunk := range slices.Chunk(touched, luascripts.MaxTouch) {
-		now := time.Now()
-		unsure := make(map[*entry]bool)
-		for _, e := range chunk {
-			e.see(now)
-			e.touched.Store(false)
-			if e.unsure.Swap(false) {
-				unsure[e] = true
+	sortTouches(touched)
+	return touched
+}
+
+func sortTouches(all []touch) {
+	slices.SortFunc(all, func(a, b touch) int { return strings.Compare(a.short, b.short) })
+}
+
+// flush writes touches to the shard, after an outage those that it has missed, too.
+func (w *writer) flush(touched []touch) {
+	for chunk := range slices.Chunk(w.touches(touched), luascripts.MaxTouch) {
+		err := w.down()
+		if err == nil {
+			if err = w.touch(chunk); err != nil && w.away.Load() == nil { // otherwise the outage is logged
+				w.tracker.log.Warn("touches not written", zap.Int("shard", w.shard), zap.Int("channels", len(chunk)), zap.Error(err))
 			}
 		}
-		var work sync.WaitGroup // so that one shard does not hold up the others
-		for _, w := range t.writers {
-			work.Go(func() {
-				err := w.down()
-				if err == nil {
-					if err = t.flushShard(w.shard, chunk, unsure); err != nil && w.away.Load() == nil { // otherwise the outage is logged
-						t.log.Warn("touches not written", zap.Int("shard", w.shard), zap.Int("channels", len(chunk)), zap.Error(err))
-					}
-				}
-				if err == nil {
-					return
-				}
-				for _, e := range chunk {
-					if held, evicted := e.inShard(w.shard); !held && !evicted {
-						continue
-					}
-					e.touched.Store(true)
-					if unsure[e] {
-						e.unsure.Store(true)
-					}
-				}
-			})
+		if err == nil {
+			continue
 		}
-		work.Wait()
+		for _, c := range chunk {
+			w.late[c.entry] = c.again
+		}
 	}
+}
+
+// touches returns what the shard is to be told: the touches that concern it, and those
+// that it has missed. Of these, it is not told of channels that have been silent for too
+// long since, as they would look alive.
+func (w *writer) touches(touched []touch) []touch {
+	late := w.late
+	w.late = make(map[*entry]bool)
+	var mine []touch
+	add := func(e *entry, unsure bool) {
+		if held, evicted := w.concerns(e); held || evicted {
+			mine = append(mine, touch{entry: e, held: held, again: evicted || unsure})
+		}
+	}
+	for _, c := range touched {
+		add(c.entry, c.again || late[c.entry])
+		delete(late, c.entry)
+	}
+	for e, unsure := range late {
+		if _, open := w.tracker.layer.Channel(e.channel); open && e.unseen() <= w.tracker.opts.MaxAge {
+			add(e, unsure)
+		}
+	}
+	if len(late) > 0 {
+		sortTouches(mine)
+	}
+	return mine
 }
 
 // forgetClosed forgets the rooms from which closed channels were pruned: no touch
@@ -119,48 +156,51 @@ func (t *Tracker) forgetClosed() {
 	})
 }
 
-func (t *Tracker) flushShard(shard int, touched []*entry, unsure map[*entry]bool) error {
+// touch writes one chunk.
+func (w *writer) touch(touched []touch) error {
+	t := w.tracker
 	var shorts []string
-	var again []*entry // may be missing from some of their rooms
-	for _, e := range touched {
-		held, evicted := e.inShard(shard)
-		if held {
-			shorts = append(shorts, e.short)
+	var again []*entry
+	for _, c := range touched {
+		if c.held {
+			shorts = append(shorts, c.short)
 		}
-		if evicted || held && unsure[e] {
-			again = append(again, e)
+		if c.again {
+			again = append(again, c.entry)
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
 	defer cancel()
-	missing, err := t.store.Touch(ctx, shard, t.layer.NodeID(), shorts)
+	missing, err := t.store.Touch(ctx, w.shard, t.layer.NodeID(), shorts)
 	t.stats.flushed(len(shorts), err)
 	if err != nil {
 		return err
-	}
-	tick := t.ticks.Load()
-	for _, e := range touched {
-		e.written.Store(tick)
 	}
 	for _, short := range missing {
 		if e := t.ledger.get(short); e != nil && !slices.Contains(again, e) {
 			again = append(again, e)
 		}
 	}
-	_ = t.reassertAll(ctx, again, shard, true, true) // what fails is found missing by the next touch
+	_ = t.reassertAll(ctx, again, w.shard, true, true) // what fails is found missing by the next touch
 	return nil
 }
 
-// inShard reports whether the channel holds rooms in a shard, and whether it was pruned
-// from any room, of whatever shard.
-func (e *entry) inShard(shard int) (holds, evicted bool) {
+// concerns reports whether a channel holds rooms in the shard, and whether it was pruned
+// from any there.
+func (w *writer) concerns(e *entry) (held, evicted bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, h := range e.rooms {
-		if h.room.shard == shard {
-			holds = true
+		if h.room.shard == w.shard {
+			held = true
 			break
 		}
 	}
-	return holds, len(e.evicted) > 0
+	for room := range e.evicted {
+		if w.tracker.store.Shard(room) == w.shard {
+			evicted = true
+			break
+		}
+	}
+	return held, evicted
 }

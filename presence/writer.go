@@ -32,7 +32,8 @@ type writer struct {
 	shard        int
 	registration luascripts.Registration
 	queue        *commit.Queue[*write]
-	rooms        roomsTaken // of the batch that is being formed
+	rooms        roomsTaken      // of the batch that is being formed
+	late         map[*entry]bool // touches that the shard has missed, and whether each was unsure; for flush alone
 
 	mu          lock // guards what follows; held while a batch is in flight
 	incarnation luascripts.Incarnation
