@@ -181,7 +181,11 @@ func (w *writer) touch(touched []touch) error {
 			again = append(again, e)
 		}
 	}
-	_ = t.reassertAll(ctx, again, w.shard, true, true) // what fails is found missing by the next touch
+	if t.reassertAll(ctx, again, w.shard, true, true) != nil {
+		for _, e := range again { // the next touch asserts them
+			e.unsure.Store(true)
+		}
+	}
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,9 +17,10 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// gate stands before all scripts of a client: it returns what is to become of one,
-// nil for what does.
+// gate stands before all scripts of a client, or only those that have a key of a kind
+// among theirs: it returns what is to become of one, nil for what does.
 type gate struct {
+	kind string
 	fate atomic.Pointer[func(run func() error) error]
 }
 
@@ -32,13 +35,20 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 func (g *gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		fate := g.fate.Load()
-		if fate == nil || cmd.Name() != "evalsha" && cmd.Name() != "eval" {
+		if fate == nil || cmd.Name() != "evalsha" && cmd.Name() != "eval" || !g.guards(cmd) {
 			return next(ctx, cmd)
 		}
 		err := (*fate)(func() error { return next(ctx, cmd) })
 		cmd.SetErr(err)
 		return err
 	}
+}
+
+func (g *gate) guards(cmd redis.Cmder) bool {
+	return g.kind == "" || slices.ContainsFunc(cmd.Args(), func(arg any) bool {
+		key, ok := arg.(string)
+		return ok && strings.Contains(key, g.kind)
+	})
 }
 
 // loseReplies has scripts run, and nobody hear of it.
