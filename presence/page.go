@@ -90,7 +90,7 @@ func (r *Reader) pages(ctx context.Context, room string, head luascripts.Header)
 		}
 		found[p.Channel] = p
 	}
-	last, err := r.header(ctx, room)
+	last, err := r.Counts(ctx, room)
 	if err != nil {
 		return Snapshot{}, 0, err
 	}
@@ -98,5 +98,6 @@ func (r *Reader) pages(ctx context.Context, room string, head luascripts.Header)
 	for _, p := range found {
 		s.Presences = append(s.Presences, p)
 	}
-	return s, Revision(last.Revision), nil
+	s.Counts.Healing = last.Healing
+	return s, last.Revision, nil
 }

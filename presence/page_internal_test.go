@@ -4,9 +4,11 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 // A room of more presences than are read in one step, while it changes.
@@ -72,6 +74,36 @@ func TestALargeRoomIsReadInPages(t *testing.T) {
 		}
 		if len(seen) != maxWhole+500 {
 			t.Errorf("%d presences in pages", len(seen))
+		}
+	})
+}
+
+// The first snapshot of a room that is read in pages tells that its shard heals.
+func TestALargeRoomThatHeals(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		client := s.NewClient(t)
+		n := newStrangerOn(t, client)
+		n.ReadInPagesOver(1)
+		for range 3 {
+			c, err := n.layer.NewChannel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		until := time.Now().Add(time.Minute).UnixMilli()
+		if err := client.HSet(t.Context(), n.store.Meta(0), luascripts.Healing, until).Err(); err != nil {
+			t.Fatal(err)
+		}
+		w, err := n.Watch(t.Context(), "lobby", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if c := w.Start().Counts; c.Presences != 3 || !c.Healing {
+			t.Errorf("%+v", c)
 		}
 	})
 }
