@@ -180,3 +180,53 @@ func TestPrunedAndClosedChannelsAreForgotten(t *testing.T) {
 		})
 	}
 }
+
+// A live channel is pruned, and the network goes as its touch has brought it back: it
+// cannot hear the room. The next touch brings it back for good.
+func TestAChannelThatIsBroughtBackWithoutItsRoom(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		link := s.NewLink(t)
+		client, g := link.NewClient(t), &gate{kind: ":room:"}
+		client.AddHook(g)
+		n, stays := newStrangerOn(t, client), newStranger(t, s)
+		c, err := n.layer.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
+			t.Fatal(err)
+		}
+		redistest.Advance(t, time.Second)
+		e := n.own(c.Name())
+		_, err = n.Store().Prune(t.Context(), luascripts.Sweep{
+			Node: n.layer.NodeID(), MaxAge: time.Millisecond, Reason: byte(TimedOut),
+			Stale: []luascripts.Stale{{Short: e.short, Rooms: []string{"lobby"}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		redistest.Advance(t, time.Millisecond)
+		if !e.isEvicted() {
+			t.Fatal("it has not heard of the prune")
+		}
+		g.set(func(run func() error) error {
+			err := run()
+			link.Cut()
+			time.Sleep(time.Millisecond) // the node notices
+			return err
+		})
+		n.Touch(c.Name())
+		redistest.Advance(t, 2*n.opts.FlushInterval+writeTimeout)
+		g.open()
+		link.Heal()
+		redistest.Advance(t, 10*time.Second)
+		n.Touch(c.Name())
+		redistest.Advance(t, 2*n.opts.FlushInterval)
+		if users, err := stays.Users(t.Context(), "lobby"); err != nil || !slices.Equal(users, []string{"ana"}) {
+			t.Errorf("users %v, %v", users, err)
+		}
+		if members := n.layer.Members("lobby"); !e.isIn("lobby") || !slices.Equal(members, []string{c.Name()}) {
+			t.Errorf("members of the group %q, in the ledger: %v", members, e.isIn("lobby"))
+		}
+	})
+}

@@ -214,14 +214,26 @@ func (e *entry) take(room string) (held, bool) {
 }
 
 // evict sets aside a room that the channel was pruned from at a revision. It returns
-// false if the channel has been written there since, or is about to leave. discard
-// removes it from the group in the same step: a channel recorded later joins after that.
+// false if the channel has been written there since, or is about to leave.
 func (e *entry) evict(room string, as Member, at Revision, discard func()) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.mayLose(room, at) {
 		return held{}, false
 	}
+	return e.putAside(room, as, discard)
+}
+
+// setAside has the next touch add the channel to a room again.
+func (e *entry) setAside(room string, as Member, discard func()) (held, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.putAside(room, as, discard)
+}
+
+// putAside is setAside for who holds mu. discard removes the channel from the group in
+// the same step: one recorded later joins after that.
+func (e *entry) putAside(room string, as Member, discard func()) (held, bool) {
 	if e.evicted == nil {
 		e.evicted = make(map[string]Member, 1)
 	}

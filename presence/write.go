@@ -138,13 +138,25 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op l
 	// the channel from the group. It must be a member now.
 	if err := t.layer.GroupAdd(ctx, room, e.channel); err != nil {
 		if !present {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-			defer cancel()
-			_, _ = t.remove(ctx, e, []string{room}, departure{why: Left}) // the first error says why
+			t.takeBack(ctx, e, room, m, op.Action)
 		}
 		return Presence{}, 0, unavailable(err)
 	}
 	return t.presenceOf(room, e.channel, record), revision, nil
+}
+
+// takeBack ends an addition after which the channel could not join the group. One that
+// was to be brought back is alive, so its next touch tries again.
+func (t *Tracker) takeBack(ctx context.Context, e *entry, room string, m Member, did luascripts.Action) {
+	if did == luascripts.Revive {
+		if h, ok := e.setAside(room, m, func() { t.discard(room, e.channel) }); ok {
+			t.rooms.release(h.room)
+		}
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	_, _ = t.remove(ctx, e, []string{room}, departure{why: Left}) // what failed before says why
 }
 
 // refusals are the errors for the additions that Redis refuses.
