@@ -229,7 +229,7 @@ func (s *Store) roomKeys(keys []string, room string, remember int64) []string {
 func typed(err error) error {
 	switch {
 	case redis.HasErrorPrefix(err, "FENCED number"):
-		return ErrLost
+		return fmt.Errorf("%w: %w", ErrLost, err)
 	case redis.HasErrorPrefix(err, "FENCED"):
 		return fmt.Errorf("%w: %w", ErrFenced, err)
 	case redis.HasErrorPrefix(err, "HELD"):

@@ -179,6 +179,38 @@ func TestALossAtTheEndOfHealing(t *testing.T) {
 	})
 }
 
+// A node's writes were lost, and its next one is refused for that. It is not sent again
+// before the node has registered.
+func TestALossIsKnownAtOnce(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		client := s.NewClient(t)
+		n := newStrangerOn(t, client)
+		add := func() {
+			t.Helper()
+			ch, err := n.layer.NewChannel()
+			if err == nil {
+				_, _, err = n.Add(t.Context(), "lobby", ch.Name(), Member{})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		add()
+		add()
+		if err := client.HSet(t.Context(), n.store.Node(0, n.layer.NodeID()), "number", 1).Err(); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		add()
+		if took := time.Since(start); took > 0 {
+			t.Errorf("the next write took %v", took)
+		}
+		if counts, err := n.Counts(t.Context(), "lobby"); err != nil || counts.Presences != 3 {
+			t.Errorf("%+v, %v", counts, err)
+		}
+	})
+}
+
 func dump(t *testing.T, client redis.UniversalClient) map[string]string {
 	t.Helper()
 	keys, err := client.Keys(t.Context(), "*").Result()
