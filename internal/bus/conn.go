@@ -50,6 +50,10 @@ type command struct {
 	answered  int
 }
 
+// queued is what a topic has asked while it is put into a command: it may have been
+// queued twice, if its lane has left the connection and come back.
+var queued = &command{}
+
 // connect opens a connection in the background.
 func (b *Bus) connect(s server) *conn {
 	b.last++
@@ -138,6 +142,7 @@ func (c *conn) take() []*command {
 	var wanted []*topic
 	for _, t := range c.join {
 		if !t.gone && t.lane.conn == c && t.asked == nil {
+			t.asked = queued
 			wanted = append(wanted, t)
 		}
 	}

@@ -229,6 +229,42 @@ func TestServerThatDoesNotAnswerIsLeft(t *testing.T) {
 	}
 }
 
+// A lane that comes back to a connection that has not opened yet is subscribed once.
+func TestLaneThatComesBackToAConnection(t *testing.T) {
+	a, clients := twoServers(t)
+	open := make(chan struct{})
+	a.servers[0].client = gated{clients[0], open}
+	b := newBus(a, Options{Linger: time.Minute, KeepAlive: time.Hour, Logger: zap.NewNop()})
+	defer b.Close()
+	sub := b.Subscribe("topic", make(gaps, 100))
+	queued := func(n int) {
+		t.Helper()
+		redistest.Eventually(t, time.Minute, func() error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if c := b.lanes[0].conn; c == nil || len(c.join) != n {
+				return fmt.Errorf("not queued %d times", n)
+			}
+			return nil
+		})
+	}
+	queued(1)
+	a.set(func() { a.detour = 2 }) // two checks find another owner, and then it is as before
+	b.mu.Lock()
+	b.checkAt = time.Time{}
+	b.mu.Unlock()
+	b.wake()
+	queued(2)
+	close(open)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a connection that panics hangs
+	defer cancel()
+	for _, s := range []*Subscription{sub, b.Subscribe("later", make(gaps, 100))} { // which is confirmed after all of the first
+		if err := s.Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // That the server was away for a moment is no confirmation.
 func TestWaitOutlastsAnOutage(t *testing.T) {
 	a, clients := twoServers(t)
