@@ -115,3 +115,43 @@ func TestWhoIsLetIntoAFullRoom(t *testing.T) {
 		}
 	})
 }
+
+// A channel that changes over takes a place of its own, unless its user gives one up.
+func TestChangingOverInAFullRoom(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		add := func(c, user string) error {
+			t.Helper()
+			_, _, err := n.AddWithin(t.Context(), "lobby", c, presence.Member{User: user}, 2)
+			return err
+		}
+		first, second, third := n.open(t), n.open(t), n.open(t)
+		n.add(t, "lobby", first, "ann")
+		n.add(t, "lobby", second, "ann")
+		n.add(t, "lobby", third, "bob")
+		for _, user := range []string{"eve", ""} {
+			if err := add(second, user); !errors.Is(err, presence.ErrRoomFull) {
+				t.Errorf("ann, who stays, becomes %q: %v", user, err)
+			}
+		}
+		n.Touch(second) // who was refused has a presence, with all that belongs to it
+		if list, err := n.Presences(t.Context(), "lobby"); err != nil || len(list) != 3 {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if err := n.Layer.GroupSend(t.Context(), "lobby", groups.Message{Type: "hi"}); err != nil {
+			t.Fatal(err)
+		}
+		ch, _ := n.Layer.Channel(second)
+		if _, err := ch.Receive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, change := range []struct{ channel, user string }{{second, "bob"}, {first, "eve"}, {first, ""}, {first, "ann"}} {
+			if err := add(change.channel, change.user); err != nil {
+				t.Errorf("as %q: %v", change.user, err)
+			}
+		}
+		if counts, err := n.Counts(t.Context(), "lobby"); err != nil || counts.Users != 2 || counts.Presences != 3 {
+			t.Errorf("%+v, %v", counts, err)
+		}
+	})
+}
