@@ -17,6 +17,8 @@ import (
 const (
 	askTimeout = 5 * time.Second // if the caller's context has no deadline
 	maxAnswers = 256             // requests that a node works on at once
+
+	askAgain = 100 * time.Millisecond // while a living node does not hear
 )
 
 // request asks the node that holds a channel to do something with it.
@@ -94,7 +96,8 @@ func (l *Layer) Ask(ctx context.Context, channel, op string, body, reply any) er
 
 // AskNode asks a node to do op, and decodes the answer into reply unless that is nil.
 // It returns ErrUnknownChannel if the node is gone, and ErrNoAnswer if no answer came
-// in time: 5 s if ctx has no deadline.
+// in time: 5 s if ctx has no deadline. A node whose lease is alive may have lost its
+// subscriptions for a moment, so it is asked until it hears.
 func (l *Layer) AskNode(ctx context.Context, node, op string, body, reply any) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -112,12 +115,8 @@ func (l *Layer) AskNode(ctx context.Context, node, op string, body, reply any) e
 	if err != nil {
 		return err
 	}
-	heard, err := l.tell(ctx, node, encodePeer(kindRequest, frame))
-	if err != nil {
+	if err := l.reach(ctx, node, encodePeer(kindRequest, frame)); err != nil {
 		return err
-	}
-	if heard == 0 {
-		return fmt.Errorf("%w: node %q is gone", ErrUnknownChannel, node)
 	}
 	select {
 	case a := <-answered:
@@ -132,6 +131,38 @@ func (l *Layer) AskNode(ctx context.Context, node, op string, body, reply any) e
 		return fmt.Errorf("%w: node %q: %w", ErrNoAnswer, node, ctx.Err())
 	case <-l.done:
 		return ErrClosed
+	}
+}
+
+// reach sends a frame to a node until it hears it, or is not alive.
+func (l *Layer) reach(ctx context.Context, node, frame string) error {
+	heard, err := l.tell(ctx, node, frame)
+	for err == nil && heard == 0 {
+		if heard, err = l.reachAgain(ctx, node, frame); ctx.Err() != nil && heard == 0 {
+			return fmt.Errorf("%w: node %q does not hear: %w", ErrNoAnswer, node, ctx.Err())
+		}
+	}
+	return err
+}
+
+// reachAgain sends a frame once more, after a pause, to a node that is alive.
+func (l *Layer) reachAgain(ctx context.Context, node, frame string) (heard int64, err error) {
+	alive, err := l.store.Alive(ctx, l.store.Shard(node), node)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	if !alive {
+		return 0, fmt.Errorf("%w: node %q is gone", ErrUnknownChannel, node)
+	}
+	pause := time.NewTimer(askAgain)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return l.tell(ctx, node, frame)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-l.done:
+		return 0, ErrClosed
 	}
 }
 

@@ -140,6 +140,27 @@ func (s *Store) Now(ctx context.Context, shard int) (time.Time, error) {
 	return time.UnixMilli(ms), err
 }
 
+// Alive tells whether a node has a lease in a shard that has not lapsed.
+func (s *Store) Alive(ctx context.Context, shard int, node string) (bool, error) {
+	now, err := s.Now(ctx, shard)
+	if err != nil {
+		return false, err
+	}
+	signed, err := s.client.ZScore(ctx, s.Nodes(shard), node).Result()
+	if errors.Is(err, redis.Nil) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	lease, err := s.client.HGet(ctx, s.Node(shard, node), "lease").Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, err
+	}
+	row := NodeRow{Node: node, LeasedAt: time.UnixMilli(int64(signed)), Lease: milliseconds(lease)}
+	return !row.Lapsed(now), nil
+}
+
 // NodeRows returns the nodes of a shard, and Redis's time.
 func (s *Store) NodeRows(ctx context.Context, shard int) (rows []NodeRow, now time.Time, err error) {
 	if now, err = s.Now(ctx, shard); err != nil {

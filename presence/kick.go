@@ -118,7 +118,7 @@ func (t *Tracker) kickUser(ctx context.Context, k Kick) (int, error) {
 				errs[i] = t.layer.AskNode(ctx, node.ID, opKick, k, &n)
 			}
 			if errors.Is(errs[i], ErrUnknownChannel) {
-				errs[i] = nil // the node is gone, and so are its connections
+				errs[i] = nil // its lease has ended, and a node that is gone has no connections
 			}
 			total.Add(int64(n))
 		})
