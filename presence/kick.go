@@ -69,7 +69,8 @@ func sendable(code int) bool {
 // what that node holds may stay, or go later, when it answers again. If shards of a
 // cluster are away, presences in grace there stay, nodes may be out of reach, and the
 // error has a *PartialError. A node that could not write a removal closes the socket all
-// the same, and tries again in the background. A kick may be repeated.
+// the same, and tries again in the background. A kick may be repeated. A channel whose
+// node is gone is an ErrUnknownChannel, unless it was in grace.
 func (t *Tracker) Kick(ctx context.Context, k Kick) (int, error) {
 	if err := k.check(); err != nil {
 		return 0, err
@@ -82,7 +83,17 @@ func (t *Tracker) Kick(ctx context.Context, k Kick) (int, error) {
 	return n, opError("kick", k.Room, "", err)
 }
 
-func (t *Tracker) kickChannel(ctx context.Context, k Kick) (n int, err error) {
+func (t *Tracker) kickChannel(ctx context.Context, k Kick) (int, error) {
+	held, err := t.kickHeld(ctx, k)
+	graced, failed := t.kickGraced(ctx, k)
+	if graced > 0 && errors.Is(err, ErrUnknownChannel) {
+		err = nil // its node is gone, and this is what it left
+	}
+	return held + graced, errors.Join(err, failed)
+}
+
+// kickHeld removes what the node of a channel holds.
+func (t *Tracker) kickHeld(ctx context.Context, k Kick) (n int, err error) {
 	if t.isElsewhere(k.Channel) {
 		err = t.layer.Ask(ctx, k.Channel, opKick, k, &n)
 		return n, err
@@ -154,8 +165,9 @@ func (k Kick) means(r luascripts.Record) bool {
 	return (k.User == "" || k.User == r.User) && (k.Key == "" || k.Key == r.Identity())
 }
 
-// kicked returns the rooms from which a kick removes a channel, including those it was
-// pruned from: its next touch would bring it back.
+// kicked returns the rooms from which a kick removes a channel. They include those it
+// was pruned from, as its next touch would bring it back, and those it is about to
+// leave, maybe with a grace that is not written yet.
 func kicked(e *entry, k Kick) []string {
 	var rooms []string
 	note := func(room string, r luascripts.Record) {
@@ -163,8 +175,8 @@ func kicked(e *entry, k Kick) []string {
 			rooms = append(rooms, room)
 		}
 	}
-	holding, evicted := e.belonging()
-	for _, h := range holding {
+	noted, evicted := e.noted()
+	for _, h := range noted {
 		if record, err := luascripts.DecodeRecord(h.record); err == nil {
 			note(h.room.name, record)
 		}
@@ -192,7 +204,7 @@ func (t *Tracker) closeKicked(channel string, k Kick) {
 	}
 }
 
-// kickGraced removes a user's presences in grace, which no node holds.
+// kickGraced removes the presences in grace, which no node holds.
 func (t *Tracker) kickGraced(ctx context.Context, k Kick) (int, error) {
 	if k.Room != "" {
 		return t.kickGracedIn(ctx, t.store.Shard(k.Room), k)
@@ -234,7 +246,7 @@ func (t *Tracker) kickGracedIn(ctx context.Context, shard int, k Kick) (total in
 func (t *Tracker) kickSome(ctx context.Context, shard int, graced []luascripts.Graced, k Kick) (int, error) {
 	var theirs []luascripts.Graced
 	for _, g := range graced {
-		if k.Room != "" && g.Room != k.Room {
+		if k.Room != "" && g.Room != k.Room || k.Channel != "" && g.Channel != k.Channel {
 			continue
 		}
 		record, found, err := t.store.Record(ctx, g.Room, g.Channel)

@@ -3,6 +3,8 @@ package presence
 import (
 	"context"
 	"errors"
+	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,4 +72,72 @@ func TestKickThatIsCarriedOn(t *testing.T) {
 			t.Errorf("the channel was told %v", c.Err())
 		}
 	})
+}
+
+// A departure with a grace that is being written, or still owed, does not outlast a kick.
+func TestKickOfWhoIsAboutToLeave(t *testing.T) {
+	for name, kick := range map[string]func(channel string) Kick{
+		"user":    func(string) Kick { return Kick{User: "ana"} },
+		"channel": func(channel string) Kick { return Kick{Channel: channel} },
+	} {
+		leave := func(t *testing.T, during func(g *gate, leave func() error, kick func())) {
+			redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+				client, g := s.NewClient(t), &gate{}
+				n := newStrangerOn(t, client)
+				client.AddHook(g)
+				c, err := n.layer.NewChannel()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
+					t.Fatal(err)
+				}
+				during(g, func() error {
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+					defer cancel()
+					_, err := n.LeaveAllAfter(ctx, c.Name(), Disconnected, time.Hour)
+					return err
+				}, func() {
+					if removed, err := n.Kick(t.Context(), kick(c.Name())); removed != 1 || err != nil {
+						t.Errorf("kicked: %d, %v", removed, err)
+					}
+				})
+				redistest.Advance(t, time.Minute)
+				if counts, err := n.Counts(t.Context(), "lobby"); err != nil || counts.Presences != 0 {
+					t.Errorf("%+v, %v", counts, err)
+				}
+			})
+		}
+		t.Run(name+", in flight", func(t *testing.T) {
+			leave(t, func(g *gate, leave func() error, kick func()) {
+				release, first, left := make(chan struct{}), atomic.Bool{}, make(chan error, 1)
+				g.set(func(run func() error) error {
+					if first.CompareAndSwap(false, true) {
+						<-release
+					}
+					return run()
+				})
+				go func() { left <- leave() }()
+				synctest.Wait()
+				kicked := make(chan struct{})
+				go func() { defer close(kicked); kick() }()
+				synctest.Wait()
+				close(release)
+				<-kicked
+				if err := <-left; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+		t.Run(name+", owed", func(t *testing.T) {
+			leave(t, func(g *gate, leave func() error, kick func()) {
+				g.set(func(func() error) error { return io.ErrUnexpectedEOF })
+				if err := leave(); err == nil {
+					t.Error("it has left")
+				}
+				g.open()
+				kick()
+			})
+		})
+	}
 }

@@ -2,6 +2,7 @@ package presence_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -49,6 +50,52 @@ func TestKickOfAPrunedChannel(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A channel in grace is kicked by its name, too, by any node, and when its own is gone.
+func TestKickOfAChannelInGrace(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
+		for name, by := range map[string]*node{"its node": a, "another": b} {
+			kicked, other := a.open(t), b.open(t)
+			a.add(t, "lobby", kicked, "ana")
+			b.add(t, "lobby", other, "ana")
+			for n, c := range map[*node]string{a: kicked, b: other} {
+				if _, err := n.LeaveAllAfter(t.Context(), c, presence.Disconnected, time.Hour); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n, err := by.Kick(t.Context(), presence.Kick{Channel: kicked}); n != 1 || err != nil {
+				t.Errorf("by %s: %d, %v", name, n, err)
+			}
+			only(t, b, "lobby", other)
+			if _, err := b.Kick(t.Context(), presence.Kick{Channel: other}); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		gone := newNode(t, s, presence.Options{})
+		left := gone.open(t)
+		gone.add(t, "lobby", left, "ana")
+		if _, err := gone.LeaveAllAfter(t.Context(), left, presence.Disconnected, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(gone.Close(t.Context()), gone.Layer.Close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		redistest.Eventually(t, 10*time.Second, func() error { // Redis notices that its connection has ended
+			if err := a.Layer.Send(t.Context(), left, groups.Message{}); !errors.Is(err, presence.ErrUnknownChannel) {
+				return fmt.Errorf("send: %v", err)
+			}
+			return nil
+		})
+		if n, err := a.Kick(t.Context(), presence.Kick{Channel: left}); n != 1 || err != nil {
+			t.Errorf("its node is gone: %d, %v", n, err)
+		}
+		if n, err := a.Kick(t.Context(), presence.Kick{Channel: left}); n != 0 || !errors.Is(err, presence.ErrUnknownChannel) {
+			t.Errorf("once more: %d, %v", n, err)
+		}
+	})
 }
 
 // pruneAll prunes all that is there, and has the nodes hear of it.

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -302,6 +303,13 @@ func (e *entry) belonging() ([]held, map[string]Member) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.staying(), e.returning()
+}
+
+// noted is belonging with the rooms that are to be left.
+func (e *entry) noted() ([]held, map[string]Member) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.rooms), maps.Clone(e.evicted)
 }
 
 // isIn reports whether the channel should be in a room.

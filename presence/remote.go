@@ -87,7 +87,7 @@ func (t *Tracker) respondToNodes() {
 		if t.isElsewhere(k.Channel) {
 			return nil, ErrUnknownChannel // a request is not forwarded
 		}
-		return t.kickChannel(ctx, k)
+		return t.kickHeld(ctx, k)
 	})
 	t.layer.Respond(opConfirm, func(ctx context.Context, body []byte) (any, error) {
 		var rooms []string
