@@ -1,5 +1,5 @@
 -- revive: add, for a pruned channel that is alive. An exclusive one does not come back
--- if another has taken its place.
+-- if another has taken its place. No limit holds for it: it was let in before.
 -- data: a record without joined at
 function apply.v(channel, data, old)
   local record = now_ms .. data
