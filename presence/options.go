@@ -35,7 +35,11 @@ type Options struct {
 	// added, removed or updated, and, for a prune, once for each room, with Bulk set.
 	// Calls for one room come one at a time and in order; rooms do not wait for each
 	// other, and no write waits for the handler. If more than 128 calls for one room
-	// are waiting, the rest become one bulk change. A panic is logged and counted.
+	// are waiting, the rest become one bulk change. A panic is logged and counted. Calls
+	// for a prune, a repair or a kick of presences in grace may be late. That of a prune
+	// comes once its sweep of a shard has ended: a change that this node has made in the
+	// room meanwhile is told before it, and the prune's Counts.Revision is then the
+	// lower one. To keep what is newest, compare revisions.
 	OnChange func(ctx context.Context, t *Tracker, c Change)
 
 	// OnEvict is called when a channel of this node was removed from a room by a prune,

@@ -158,7 +158,7 @@ func checkAge(age time.Duration) error {
 }
 
 func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reason) ([]presence.Change, error) {
-	var events []luascripts.RoomEvent
+	var changes []presence.Change
 	shards, away := p.answering()
 	if len(shards) == 0 {
 		return nil, failed("prune", away.Err())
@@ -170,12 +170,12 @@ func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reas
 	for _, shard := range shards {
 		s := sweep{Pruner: p, shard: shard, age: age, why: why}
 		err := s.run(ctx)
-		events = append(events, s.events...)
+		changes = append(changes, p.target.Report(s.events)...) // now, as later changes of its rooms are told at once
 		if err != nil && !errors.Is(err, luascripts.ErrHeld) {
 			away[shard] = err
 		}
 	}
-	return p.target.Report(events), failed("prune", away.Err())
+	return changes, failed("prune", away.Err())
 }
 
 // Rooms deletes the rooms without presences, and returns their names. Errors are like
