@@ -298,14 +298,8 @@ func (e *entry) forgetEvictions() {
 	clear(e.evicted)
 }
 
-// belonging returns holding and evictions at one moment, as rooms move between them.
-func (e *entry) belonging() ([]held, map[string]Member) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.staying(), e.returning()
-}
-
-// noted is belonging with the rooms that are to be left.
+// noted returns all rooms that it holds, and was pruned from, including those that are
+// to be left.
 func (e *entry) noted() ([]held, map[string]Member) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
