@@ -1,154 +1,62 @@
 package presence
 
 import (
-	"context"
-	"crypto/rand"
-	"sync"
-	"sync/atomic"
+	"cmp"
 	"time"
-
-	"go.uber.org/zap"
-
-	"github.com/rollcall-go/rollcall/groups"
-	"github.com/rollcall-go/rollcall/internal/outagelog"
-	"github.com/rollcall-go/rollcall/luascripts"
 )
 
-// Tracker keeps the presences of one node's channels. It is safe for concurrent use;
-// operations on one channel run one after the other. Whoever makes a Tracker closes it,
-// before the layer.
-type Tracker struct {
-	*Reader
-	layer   *groups.Layer
-	opts    Options
-	log     *zap.Logger
-	writers []*writer // by shard
-	outages *outagelog.Log[int]
-	changes *dispatcher
-	ledger  ledger
-	rooms   localRooms
-	views   views
-	whole   int // rooms with more presences are read in pages
-	stats   counters
-	began   time.Time
-
-	owing    atomic.Bool   // there may be removals that are still to be written
-	carrying atomic.Bool   // they are being written
-	ticks    atomic.Int64  // flushes that have been due so far
-	urgent   int64         // a touch is written at once after this many flushes
-	hurry    chan struct{} // holds a token while a touch must be written at once
-	rolling  []*entry      // still to be asserted in this round; used by flushing alone
-	rollStep int
-
-	ctx  context.Context
-	stop context.CancelFunc
-	work sync.WaitGroup
-	gap  atomic.Bool // doubtAll is about to run
-
-	seeking task // seekMissing is running
-
-	spawning sync.Mutex // keeps work from growing once stop is called
+// Member says who is behind a channel. The zero Member is anonymous.
+type Member struct {
+	// User names the user; empty means anonymous. At most 255 bytes of UTF-8.
+	User string
+	// Key is the name that the presence counts under instead of User. All connections
+	// with the same key are one user to Counts, Users, UsersCame and UsersWent, and to
+	// a grace. Set it to tell a user's devices apart, or to recognise an anonymous
+	// visitor who comes back. Defaults to User. At most 255 bytes of UTF-8.
+	Key string
+	// Exclusive makes the newest channel of a user, or key, replace the one before: a
+	// room has at most one channel per user among those added so. Redis decides this in
+	// the step that adds. The other channel leaves in the same step, with the reason
+	// Replaced, and its node calls OnEvict, which may close it. The user neither comes
+	// nor goes. A room takes one such addition of a node at a time, so with many users
+	// give each one a room for it. Adding a channel that is present with another
+	// Exclusive changes it over, as to another user. If an addition fails, the previous
+	// channel may have left all the same.
+	Exclusive bool
+	// Info is the application's own data, up to Options.MaxInfo bytes.
+	Info []byte
 }
 
-// New registers the layer's node in Redis and returns its Tracker, which signs the
-// node's lease and writes touches until it is closed. A layer has one Tracker. nil
-// options mean defaults.
-//
-// In a cluster, some shards may be away: New tries for up to 8 s, and registers the
-// node there when they are back. Until then Health is degraded, and calls that need
-// these shards fail with ErrUnavailable. If no shard serves, New fails.
-func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, error) {
-	if layer == nil {
-		return nil, &InvalidError{Field: "layer", Reason: "nil"}
-	}
-	o, err := opts.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-layer.Done():
-		return nil, ErrClosed
-	default:
-	}
-	t := &Tracker{
-		Reader: &Reader{store: layer.Store(), sealer: layer.Sealer()},
-		layer:  layer,
-		opts:   o,
-		log:    layer.Logger(),
-		urgent: int64(o.MaxAge/o.FlushInterval) - urgentFlushes,
-		hurry:  make(chan struct{}, 1),
-		whole:  maxWhole,
-		began:  time.Now(),
-	}
-	var changed func(context.Context, Change)
-	if o.OnChange != nil {
-		changed = func(ctx context.Context, c Change) { o.OnChange(ctx, t, c) }
-	}
-	t.changes = newDispatcher(changed, t.log)
-	t.outages = outagelog.New[int](outagelog.Options{
-		Logger: t.log, Field: "shards", Away: "leases not renewed", Back: "shards answer again",
-		Gather: max(o.Lease/renewals, time.Second), // long enough to ask each shard
-	})
-	t.rooms.tracker = t
-	t.rooms.byName = make(map[string]*localRoom)
-	t.views.byRoom = make(map[string]*view)
-	t.views.counts = make(map[*CountsWatcher]struct{})
-	t.views.ended = make(chan struct{})
-	registration := luascripts.Registration{
-		Node: layer.NodeID(), Token: rand.Text(), Lease: o.Lease, MaxAge: o.MaxAge, Remember: o.RememberUsers,
-	}
-	for shard := range t.store.Shards() {
-		t.writers = append(t.writers, newWriter(t, shard, registration))
-	}
-	t.Reader.down = t.Away
-	t.ctx, t.stop = context.WithCancel(context.Background())
-	if err := t.enter(ctx); err != nil {
-		t.stop()
-		t.work.Wait()
-		return nil, err
-	}
-	t.respond()
-	t.respondToNodes()
-	t.work.Go(func() { t.outages.Run(t.ctx) })
-	t.work.Go(t.flushing)
-	t.work.Go(func() { t.every(checkViews, t.checkViews) })
-	t.log.Info("node has joined", zap.Int("shards", t.store.Shards()), zap.Duration("lease", o.Lease), zap.Duration("max_age", o.MaxAge))
-	return t, nil
+// Presence is one channel in one room.
+type Presence struct {
+	Room     string
+	Channel  string
+	User     string // empty if anonymous
+	Key      string // empty if it is the same as User
+	Info     []byte
+	JoinedAt time.Time // by Redis's clock
+	LastSeen time.Time // by Redis's clock; zero if a call does not read it, and in grace
+	LeavesAt time.Time // end of the grace, by Redis's clock; zero if not in grace, or if a call does not read it
+	// Unopened means that there is an info that is withheld: the keys of this process
+	// do not open it, or it is in clear although there are keys.
+	Unopened bool
 }
 
-// spawn runs f in the background, unless the tracker is closed.
-func (t *Tracker) spawn(f func()) {
-	t.spawning.Lock()
-	defer t.spawning.Unlock()
-	if t.ctx.Err() == nil {
-		t.work.Go(f)
-	}
-}
+// identity returns what the presence counts as; empty if anonymous.
+func (p *Presence) identity() string { return cmp.Or(p.Key, p.User) }
 
-// MaxAge returns how long a presence of this node lives without a touch.
-func (t *Tracker) MaxAge() time.Duration { return t.opts.MaxAge }
+// Revision numbers the changes of a room. It rises with every change, by one or more,
+// and is close to the time of the change in microseconds. So it also rises when a room
+// is pruned and made again.
+type Revision int64
 
-// every calls f at an interval until the tracker is closed.
-func (t *Tracker) every(interval time.Duration, f func()) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			f()
-		case <-t.ctx.Done():
-			return
-		}
-	}
-}
-
-// Report returns the changes that a prune made, one for each room, and has the change
-// handler called with them.
-func (t *Tracker) Report(events []luascripts.RoomEvent) []Change {
-	changes := t.Reader.Report(events)
-	t.stats.removed(events)
-	for _, c := range changes {
-		t.changes.post(c)
-	}
-	return changes
+// Counts are the numbers of a room at a revision.
+type Counts struct {
+	Presences int // channels in the room
+	Users     int // distinct users, or keys, among them
+	Anonymous int // channels with neither
+	Revision  Revision
+	// Healing means that data was lost a moment ago, and that nodes may not all have
+	// put back what they hold: the true numbers may be higher.
+	Healing bool
 }
