@@ -9,16 +9,6 @@ import (
 	"github.com/rollcall-go/rollcall/internal/bus"
 )
 
-// Listener receives the changes of a room on this node. Its methods are called one at a
-// time, and block the whole node while they run.
-type Listener interface {
-	// Event is called with each change that a script published. If it returns an error,
-	// the frame counts as malformed.
-	Event(frame string) error
-	// Gap is called when events may have been lost.
-	Gap()
-}
-
 // group is what this node knows of one group: its local members and listeners. The node
 // is subscribed while there are any.
 type group struct {

@@ -6,6 +6,16 @@ import (
 	"sync"
 )
 
+// Listener receives the changes of a room on this node. Its methods are called one at a
+// time, and block the whole node while they run.
+type Listener interface {
+	// Event is called with each change that a script published. If it returns an error,
+	// the frame counts as malformed.
+	Event(frame string) error
+	// Gap is called when events may have been lost.
+	Gap()
+}
+
 // Listening is a Listener's hold on a group. It is safe for concurrent use.
 type Listening struct {
 	group    *group

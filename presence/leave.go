@@ -179,16 +179,6 @@ func removal(short, room string, d departure) luascripts.Op {
 	return op
 }
 
-// lockOwn locks the entry of a channel of this node, open or not. It returns nil if
-// there is no entry.
-func (t *Tracker) lockOwn(ctx context.Context, channel string) (*entry, error) {
-	e := t.own(channel)
-	if e == nil {
-		return nil, nil
-	}
-	return t.ledger.lockKnown(ctx, e.short)
-}
-
 // discard removes a channel from a group. It fails only for a closed channel, which is
 // in no group.
 func (t *Tracker) discard(room, channel string) {

@@ -3,7 +3,6 @@ package presence
 import (
 	"context"
 	"iter"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -45,24 +44,6 @@ func (r *Reader) All(ctx context.Context, room string) iter.Seq2[Presence, error
 		}
 		if err := it.Err(); err != nil {
 			yield(Presence{}, opError("all", room, "", r.failed(err)))
-		}
-	}
-}
-
-// SnapshotAt is Snapshot once the room has reached a revision, such as one that a write
-// returned. That may take a moment if reads go to a replica. It returns ErrRemade if
-// the room was removed and made again since.
-func (r *Reader) SnapshotAt(ctx context.Context, room string, revision Revision) (Snapshot, error) {
-	for pause := time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
-		s, err := r.Snapshot(ctx, room)
-		if err != nil {
-			return Snapshot{}, err
-		}
-		if reached, err := reaches(s.header, revision); reached {
-			return s, opError("snapshot", room, "", err)
-		}
-		if err := sleep(ctx, nil, pause); err != nil {
-			return Snapshot{}, opError("snapshot", room, "", err)
 		}
 	}
 }

@@ -152,3 +152,5 @@ func (t *Tracker) Report(events []luascripts.RoomEvent) []Change {
 	}
 	return changes
 }
+
+func (t *Tracker) writer(room string) *writer { return t.writers[t.store.Shard(room)] }
