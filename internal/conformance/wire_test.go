@@ -59,10 +59,10 @@ func script(args []any) string {
 	case strings.HasSuffix(first, ":rooms"):
 		return "prune rooms"
 	case !strings.Contains(first, ":node:"):
-	case keys == 4:
-		return "renew"
-	case keys == 5:
+	case keys == 5 && len(args) == 3+keys+2:
 		return "retire"
+	case keys == 5:
+		return "renew"
 	case keys >= 8 && number:
 		return "write"
 	case keys >= 8:
