@@ -124,7 +124,8 @@ func (t *Tracker) carryOn(ctx context.Context, e *entry) error {
 }
 
 // remove is called with the entry locked. A room whose removal is owed is left as it was
-// to be then: had that been written, there would be nothing to remove now.
+// to be then: had that been written, there would be nothing to remove now. A kick alone
+// cuts a grace short, as it does once that is written.
 func (t *Tracker) remove(ctx context.Context, e *entry, rooms []string, d departure) (map[string]Revision, error) {
 	byShard := make(map[int][]string)
 	for _, room := range rooms {

@@ -326,8 +326,8 @@ func (e *entry) knows(room string) bool {
 	return held || evicted || leaving
 }
 
-// leave notes that the channel is to leave a room, until erase or record. Where that is
-// noted already, it stays as it is.
+// leave notes that the channel is to leave a room, until erase or record. What is noted
+// already stays, unless a kick cuts its grace short.
 func (e *entry) leave(room string, d departure) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -339,7 +339,7 @@ func (e *entry) depart(room string, d departure) {
 	if e.leaving == nil {
 		e.leaving = make(map[string]departure, 1)
 	}
-	if _, leaving := e.leaving[room]; !leaving {
+	if owed, leaving := e.leaving[room]; !leaving || owed.grace > 0 && d.why == Kicked {
 		e.leaving[room] = d
 	}
 }

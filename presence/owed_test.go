@@ -12,7 +12,7 @@ import (
 )
 
 // A channel leaves while Redis is away, and leaves once more before that is written: it
-// leaves as it was first to.
+// leaves as it was first to, unless it is kicked.
 func TestWhoOwesADepartureLeavesAsBefore(t *testing.T) {
 	const short, long = 30 * time.Second, 10 * time.Minute
 	type step = func(ctx context.Context, n *node, channel string) error
@@ -36,6 +36,11 @@ func TestWhoOwesADepartureLeavesAsBefore(t *testing.T) {
 	}
 	drain := func(ctx context.Context, n *node, _ string) error { return n.Drain(ctx, long) }
 	shut := func(ctx context.Context, n *node, _ string) error { return n.Close(ctx) }
+	kicked := func(ctx context.Context, n *node, channel string) error {
+		_ = after(short)(ctx, n, channel)
+		return kick(ctx, n, channel)
+	}
+	nothing := func(context.Context, *node, string) error { return nil }
 	for name, c := range map[string]struct {
 		first, then step
 		reason      presence.Reason
@@ -49,6 +54,7 @@ func TestWhoOwesADepartureLeavesAsBefore(t *testing.T) {
 		"after a grace, then drain":  {after(short), drain, presence.Disconnected, short},
 		"after a grace, then remove": {after(short), remove, presence.Disconnected, short},
 		"drain, then at once":        {drain, leave, presence.Drained, long},
+		"after a grace, but kicked":  {kicked, nothing, presence.Kicked, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
