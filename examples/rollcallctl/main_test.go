@@ -259,7 +259,7 @@ func TestWatch(t *testing.T) {
 		if nodes, err := f.Nodes(t.Context()); err != nil || len(nodes) != 1 {
 			t.Errorf("the command has left %+v, %v", nodes, err)
 		}
-		table := f.call(done, "-timeout", "500ms", "watch", "lobby")
+		table := f.call(done, "-timeout", "3s", "watch", "lobby")
 		if lines := fields(table); len(lines) != 2 || !strings.Contains(lines[1], `here "ann"`) {
 			t.Errorf("watch:\n%s", table)
 		}
