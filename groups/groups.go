@@ -226,7 +226,8 @@ func (l *Layer) GroupSend(ctx context.Context, groupName string, m Message) erro
 }
 
 // Send sends a message to one channel, on whichever node it is. It returns
-// ErrUnknownChannel if the node is gone. For a channel on this node it also reports the
+// ErrUnknownChannel if the node is gone, and ErrNoAnswer if it is alive and does not hear
+// at the moment: the message is lost. For a channel on this node it also reports the
 // outcome: ErrUnknownChannel or ErrChannelFull.
 func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
 	if err := l.checkMessage(m); err != nil {
@@ -251,7 +252,7 @@ func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
 	}
 	heard, err := l.tell(ctx, node, encodeDirect(short, m))
 	if err == nil && heard == 0 {
-		err = fmt.Errorf("%w: %q, its node is gone", ErrUnknownChannel, channel)
+		err = l.unheard(ctx, node)
 	}
 	l.sent(err)
 	return err
@@ -260,6 +261,19 @@ func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
 // tell sends a frame to a node, and returns 0 if there is no such node.
 func (l *Layer) tell(ctx context.Context, node, frame string) (heard int64, err error) {
 	return l.out.publish(ctx, l.store.Shard(node), l.store.Inbox(node), frame)
+}
+
+// unheard returns why a node does not hear: ErrUnknownChannel if it is gone, ErrNoAnswer
+// if it is alive and may have lost its subscriptions for a moment.
+func (l *Layer) unheard(ctx context.Context, node string) error {
+	switch alive, err := l.store.Alive(ctx, l.store.Shard(node), node); {
+	case err != nil:
+		return unavailable(err)
+	case alive:
+		return fmt.Errorf("%w: node %q does not hear", ErrNoAnswer, node)
+	default:
+		return fmt.Errorf("%w: node %q is gone", ErrUnknownChannel, node)
+	}
 }
 
 // Close closes this node's channels and connections. It waits, until the context ends,

@@ -147,12 +147,8 @@ func (l *Layer) reach(ctx context.Context, node, frame string) error {
 
 // reachAgain sends a frame once more, after a pause, to a node that is alive.
 func (l *Layer) reachAgain(ctx context.Context, node, frame string) (heard int64, err error) {
-	alive, err := l.store.Alive(ctx, l.store.Shard(node), node)
-	if err != nil {
-		return 0, unavailable(err)
-	}
-	if !alive {
-		return 0, fmt.Errorf("%w: node %q is gone", ErrUnknownChannel, node)
+	if err := l.unheard(ctx, node); !errors.Is(err, ErrNoAnswer) {
+		return 0, err
 	}
 	pause := time.NewTimer(askAgain)
 	defer pause.Stop()

@@ -100,7 +100,7 @@ const (
 	StatusRemoved Status = '-'
 	StatusGraced  Status = 'g'
 	StatusAbsent  Status = '.' // there is no such presence
-	StatusFull    Status = '!' // the room is full, so there is no such presence either
+	StatusFull    Status = '!' // the room is full: nothing was changed
 	StatusYields  Status = '^' // there is none, because another is there in its place
 	StatusSame    Status = '=' // nothing had to change
 )

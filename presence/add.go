@@ -101,10 +101,9 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op l
 	if err != nil {
 		return Presence{}, 0, err
 	}
-	_, present := e.held(room)
 	undo := func() {
 		t.rooms.release(local)
-		if !present {
+		if _, present := e.held(room); !present {
 			t.discard(room, e.channel)
 		}
 	}
@@ -130,7 +129,8 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op l
 	record, revision := results[0].Record, Revision(results[0].Revision)
 	e.written.Store(t.ticks.Load())
 	e.see(sent)
-	if old, ok := e.record(held{room: local, record: results[0].Stored, revision: revision}); ok {
+	old, present := e.record(held{room: local, record: results[0].Stored, revision: revision})
+	if present {
 		t.rooms.release(old.room) // one hold is enough
 	}
 	// The connection may have been lost since, or a prune just before may have removed

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -83,4 +84,22 @@ func TestOperationsOnANodeThatDoesNotHear(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Messages are sent once: whoever sends one learns that it is lost, and that the channel
+// may be there.
+func TestAMessageToANodeThatDoesNotHear(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		client, wire := s.NewClient(t), &deaf{}
+		client.AddHook(wire)
+		a, b := startNode(t, client, nil, presence.Options{}), newNode(t, s, presence.Options{})
+		c := b.open(t)
+		wire.make(b, 1)
+		if err := a.Layer.Send(t.Context(), c, groups.Message{Type: "lost"}); !errors.Is(err, presence.ErrNoAnswer) {
+			t.Errorf("while it does not hear: %v", err)
+		}
+		if err := a.Layer.Send(t.Context(), c, groups.Message{Type: "received"}); err != nil {
+			t.Errorf("once it hears: %v", err)
+		}
+	})
 }

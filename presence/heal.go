@@ -137,8 +137,10 @@ func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, 
 		var work sync.WaitGroup
 		for _, e := range chunk {
 			work.Go(func() {
-				if err := t.reassert(ctx, e, shard, alive, sure); err != nil && ctx.Err() == nil {
-					t.log.Warn("presence not added again", zap.String("channel", e.channel), zap.Error(err))
+				if err := t.reassert(ctx, e, shard, alive, sure); err != nil {
+					if ctx.Err() == nil {
+						t.log.Warn("presence not added again", zap.String("channel", e.channel), zap.Error(err))
+					}
 					mu.Lock()
 					defer mu.Unlock()
 					failed = err

@@ -194,7 +194,7 @@ func (t *Tracker) kickEntry(ctx context.Context, e *entry, k Kick) (int, error) 
 		return 0, nil // it is no longer one of that user
 	}
 	left, err := t.remove(ctx, e, rooms, departure{why: Kicked})
-	t.closeKicked(e.channel, k) // even after an error: the removal is carried on, and another kick would find nobody
+	t.closeKicked(e.channel, k) // even after an error, as the removal is carried on
 	return len(left), err
 }
 

@@ -141,11 +141,6 @@ func (e *entry) held(room string) (held, bool) {
 func (e *entry) holding() []held {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.staying()
-}
-
-// staying is holding for who holds mu.
-func (e *entry) staying() []held {
 	holding := make([]held, 0, len(e.rooms))
 	for _, h := range e.rooms {
 		if _, leaving := e.leaving[h.room.name]; !leaving {
@@ -264,15 +259,10 @@ func (e *entry) mayLose(room string, at Revision) bool {
 }
 
 // evictions returns the rooms from which the channel was pruned, with its Member in
-// each.
+// each, except for those that are to be left.
 func (e *entry) evictions() map[string]Member {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.returning()
-}
-
-// returning is evictions for who holds mu.
-func (e *entry) returning() map[string]Member {
 	var all map[string]Member
 	for room, m := range e.evicted {
 		if _, leaving := e.leaving[room]; !leaving {

@@ -310,7 +310,7 @@ func (r *Reader) Nodes(ctx context.Context) ([]Node, error) {
 			n := found[row.Node]
 			n.ID = row.Node
 			n.Channels = max(n.Channels, row.Channels)
-			n.Alive = n.Alive || now.Sub(row.LeasedAt) <= row.Lease
+			n.Alive = n.Alive || !row.Lapsed(now)
 			if row.LeasedAt.After(n.LeasedAt) {
 				n.LeasedAt = row.LeasedAt
 			}

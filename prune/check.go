@@ -126,13 +126,14 @@ func (c *Checker) Repair(ctx context.Context) iter.Seq2[Problem, error] {
 }
 
 // outlive settles what an earlier pass could not mend. If a whole pass no longer finds a
-// problem, it was mended with another one; an incomplete pass leaves that unknown.
+// problem, it was mended with another one. An incomplete pass leaves that unknown, and so
+// does a repair that was put off, as what put it off may hide the problem, too.
 func outlive(before, left map[identity]Problem, whole bool, yield func(Problem, error) bool) bool {
 	for id, p := range before {
 		if _, still := left[id]; still {
 			continue
 		}
-		if !whole {
+		if !whole || errors.Is(p.Why, luascripts.ErrHeld) || errors.Is(p.Why, luascripts.ErrBusyRoom) {
 			left[id] = p
 			continue
 		}
@@ -189,7 +190,7 @@ func (w *walk) run() error {
 	if len(w.away) == 0 {
 		return err
 	}
-	return w.away.Err() // the reason, if not all keys could be walked
+	return errors.Join(w.away.Err(), err) // one may be the reason of the other
 }
 
 // blame notes that a shard is away, if there is an error, and returns errStop.
