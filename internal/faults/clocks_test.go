@@ -17,7 +17,7 @@ import (
 // time. Those times are Redis's.
 var fromRedis = map[string][]string{
 	"luascripts/grace.go":   {"now.UnixMilli()"},
-	"luascripts/node.go":    {"time.UnixMilli(ms)", "time.UnixMilli(int64(z.Score))"},
+	"luascripts/node.go":    {"time.UnixMilli(ms)", "time.UnixMilli(int64(z.Score))", "time.UnixMilli(int64(signed))"},
 	"luascripts/overdue.go": {"time.UnixMilli(leased.Milliseconds())", "time.UnixMilli(milliseconds(h.field(2)).Milliseconds())", "time.UnixMilli(int64(signed[i].Val()))"},
 	"luascripts/pages.go":   {"before.UnixMilli()"},
 	"luascripts/place.go":   {"time.UnixMilli(int64(deadlines.Val()[i]))"},
@@ -26,7 +26,8 @@ var fromRedis = map[string][]string{
 	"presence/last_seen.go": {"time.UnixMilli(int64(ms))"},
 	"presence/presences.go": {"time.UnixMilli(int64(ms))"},
 	// What a person reads.
-	"presence/outage.go":   {"o.since.Format(time.RFC3339)", "h.Since.Format(time.RFC3339)"},
+	"presence/health.go":   {"h.Since.Format(time.RFC3339)"},
+	"presence/outage.go":   {"o.since.Format(time.RFC3339)"},
 	"prune/check_shard.go": {"st.EndsAt.UTC()", "st.EndsAt.UTC().Format(time.DateTime)"},
 	"prune/check_nodes.go": {"row.LeasedAt.UTC()", "row.LeasedAt.UTC().Format(time.DateTime)"},
 }
