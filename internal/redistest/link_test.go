@@ -246,12 +246,13 @@ func TestLinkManyConnections(t *testing.T) {
 			t.Skip("a closed client of a cluster may open another connection")
 		}
 		const clients = 200
+		patient := func(o *redis.UniversalOptions) { o.DialTimeout = 20 * time.Second } // so many at once
 		ping := func() error {
 			errs := make([]error, clients)
 			var wg sync.WaitGroup
 			for i := range errs {
 				wg.Go(func() {
-					client := l.NewClient(t, brisk)
+					client := l.NewClient(t, brisk, patient)
 					defer client.Close()
 					errs[i] = client.Ping(t.Context()).Err()
 				})
