@@ -18,6 +18,10 @@ const (
 	payloadSize = 256
 	topicCount  = 64
 	burst       = 256 // messages that a floor sends at once, where there are as many callers
+	mailboxSize = 4096
+
+	// A floor in which each caller and each receiver is a goroutine that waits.
+	goroutines = "go-redis, goroutines"
 
 	// The floors: one caller sends what the others have in bursts, and whoever
 	// reads the connection is the receiver.
@@ -38,7 +42,7 @@ func publishTable() table {
 	for _, callers := range []int{1, 64, 1024} {
 		r := row{
 			name:  fmt.Sprintf("publish to receive, %d callers", callers),
-			sides: []string{ours, peer, pipes, bare},
+			sides: []string{ours, peer, goroutines, pipes, bare},
 			turn:  publishTurn(callers, 0),
 		}
 		switch callers {
@@ -179,6 +183,8 @@ func openWire(ctx context.Context, b *bench, name string, note func([]byte)) (*w
 		return rollcallWire(ctx, b.server.addr, note)
 	case peer:
 		return centrifugeWire(ctx, b.server.addr, note)
+	case goroutines:
+		return goroutinesWire(ctx, b.server.addr, note)
 	case pipes:
 		return clientWire(ctx, b.server.addr, note)
 	case bare:
@@ -192,7 +198,7 @@ func rollcallWire(ctx context.Context, addr string, note func([]byte)) (*wire, e
 	if err != nil {
 		return nil, err
 	}
-	to, err := newRollcallLayer(ctx, addr, &groups.Options{Capacity: 4096})
+	to, err := newRollcallLayer(ctx, addr, &groups.Options{Capacity: mailboxSize})
 	if err != nil {
 		return nil, err
 	}
