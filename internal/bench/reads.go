@@ -15,7 +15,7 @@ func readTable() table {
 	for _, size := range []int{10, 100, 1000, 10_000} {
 		r := row{
 			name:  fmt.Sprintf("snapshot of %d, 16 callers", size),
-			sides: []string{ours, peer, maps},
+			sides: []string{ours, peer, maps, hgetall},
 			quick: size == 100 || size == 1000,
 			turn:  snapshotTurn(size),
 		}

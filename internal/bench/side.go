@@ -33,6 +33,8 @@ const (
 	peer = "centrifuge"         // no counts of users
 	um   = "centrifuge um"      // with its user mapping
 	maps = "centrifuge map"     // its map presence: atomic, with revisions
+
+	hgetall = "HGETALL" // a floor: that alone, of rollcall's rooms
 )
 
 func openSide(ctx context.Context, name, addr string) (side, error) {
@@ -45,6 +47,9 @@ func openSide(ctx context.Context, name, addr string) (side, error) {
 		return newCentrifuge(addr, name == um)
 	case maps:
 		return newCentrifugeMap(addr)
+	case hgetall:
+		r, err := newRollcall(ctx, addr, nil)
+		return wholeRooms{r}, err
 	}
 	return nil, fmt.Errorf("no side %q", name)
 }
