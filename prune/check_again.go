@@ -17,7 +17,7 @@ func (s *suspects) add(shard int, p luascripts.Place) {
 	s.of[shard], s.since = append(s.of[shard], p), time.Now()
 }
 
-// stray tells whether the index has a room for a channel that is not in it.
+// stray reports whether the index has a room for a channel that is not in it.
 func stray(st luascripts.Standing) bool {
 	return st.Listed && st.Record == "" && st.Indexed()
 }
@@ -49,7 +49,8 @@ func (w *walk) lookAgain() error {
 	return nil
 }
 
-// stillStray returns those that are. When their time is over it tells of them instead.
+// stillStray returns the places that are still stray. Once their time is over, it reports
+// them as problems instead.
 func (w *walk) stillStray(shard int, places []luascripts.Place, over bool) (still []luascripts.Place, err error) {
 	err = w.look(shard, places, func(st luascripts.Standing) error {
 		switch {

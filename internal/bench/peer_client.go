@@ -9,13 +9,10 @@ import (
 
 // clientWire is the client that rollcall uses, and nothing else.
 func clientWire(ctx context.Context, addr string, note func([]byte)) (*wire, error) {
-	client := redis.NewClient(&redis.Options{Addr: addr})
 	names := roomNames(topicCount)
-	ps := client.Subscribe(ctx, names...)
-	for range names {
-		if _, err := ps.Receive(ctx); err != nil {
-			return nil, err
-		}
+	client, ps, err := subscriber(ctx, addr, names)
+	if err != nil {
+		return nil, err
 	}
 	var reader sync.WaitGroup
 	reader.Go(func() {
@@ -41,4 +38,18 @@ func clientWire(ctx context.Context, addr string, note func([]byte)) (*wire, err
 			reader.Wait()
 		},
 	}, nil
+}
+
+// subscriber returns a client, and a subscription of it that is confirmed.
+func subscriber(ctx context.Context, addr string, names []string) (*redis.Client, *redis.PubSub, error) {
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	ps := client.Subscribe(ctx, names...)
+	for range names {
+		if _, err := ps.Receive(ctx); err != nil {
+			ps.Close()
+			client.Close()
+			return nil, nil, err
+		}
+	}
+	return client, ps, nil
 }

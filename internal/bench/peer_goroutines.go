@@ -12,13 +12,10 @@ import (
 // waits for the outcome of its own message, and each topic has a consumer of its own,
 // which holds up no other. It does nothing else.
 func goroutinesWire(ctx context.Context, addr string, note func([]byte)) (*wire, error) {
-	client := redis.NewClient(&redis.Options{Addr: addr})
 	names := roomNames(topicCount)
-	ps := client.Subscribe(ctx, names...)
-	for range names {
-		if _, err := ps.Receive(ctx); err != nil {
-			return nil, err
-		}
+	client, ps, err := subscriber(ctx, addr, names)
+	if err != nil {
+		return nil, err
 	}
 	var work sync.WaitGroup
 	mailboxes := make(map[string]chan string, len(names))
