@@ -70,3 +70,25 @@ func TestSweepsAfterTheClockWentBack(t *testing.T) {
 		})
 	}
 }
+
+// A lease that was signed in what is now the future is no sign of life.
+func TestADeadNodeIsNotAliveAfterTheClockWentBack(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, time.Minute)
+		s.SkewClock(time.Hour)
+		r := luascripts.Registration{Node: "dead", Token: "dead", Lease: 10 * time.Second, MaxAge: time.Minute}
+		if _, err := n.Store().Register(t.Context(), 0, r, "", false); err != nil {
+			t.Fatal(err)
+		}
+		s.SkewClock(0)
+		nodes, err := n.Nodes(t.Context())
+		if err != nil || len(nodes) != 2 {
+			t.Fatalf("%+v, %v", nodes, err)
+		}
+		for _, node := range nodes {
+			if node.ID == "dead" && node.Alive {
+				t.Errorf("%+v", node)
+			}
+		}
+	})
+}
