@@ -107,6 +107,8 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op l
 			t.discard(room, e.channel)
 		}
 	}
+	e.join(&joining{room, m})
+	defer e.join(nil)
 	op.Room, op.Short, op.Record = room, e.short, t.seal(room, e.channel, m)
 	if op.Action == luascripts.Add {
 		err = t.layer.GroupAdd(ctx, room, e.channel)

@@ -167,7 +167,8 @@ func (k Kick) means(r luascripts.Record) bool {
 
 // kicked returns the rooms from which a kick removes a channel. They include those it
 // was pruned from, as its next touch would bring it back, and those it is about to
-// leave, maybe with a grace that is not written yet.
+// leave, maybe with a grace that is not written yet. While the channel is not locked,
+// they also include the one to which it is being added.
 func kicked(e *entry, k Kick) []string {
 	var rooms []string
 	note := func(room string, r luascripts.Record) {
@@ -175,7 +176,7 @@ func kicked(e *entry, k Kick) []string {
 			rooms = append(rooms, room)
 		}
 	}
-	noted, evicted := e.noted()
+	noted, evicted, joining := e.noted()
 	for _, h := range noted {
 		if record, err := luascripts.DecodeRecord(h.record); err == nil {
 			note(h.room.name, record)
@@ -183,6 +184,9 @@ func kicked(e *entry, k Kick) []string {
 	}
 	for room, m := range evicted {
 		note(room, luascripts.Record{User: m.User, Key: m.Key})
+	}
+	if joining != nil {
+		note(joining.room, luascripts.Record{User: joining.as.User, Key: joining.as.Key})
 	}
 	return rooms
 }

@@ -141,3 +141,44 @@ func TestKickOfWhoIsAboutToLeave(t *testing.T) {
 		})
 	}
 }
+
+// A kick finds a user whom Redis has added, though the node has not heard of it yet.
+func TestKickOfWhoIsBeingAdded(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		client, g := s.NewClient(t), &gate{}
+		n := newStrangerOn(t, client)
+		client.AddHook(g)
+		c, err := n.layer.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		release, first, added := make(chan struct{}), atomic.Bool{}, make(chan error, 1)
+		g.set(func(run func() error) error {
+			err := run()
+			if first.CompareAndSwap(false, true) {
+				<-release
+			}
+			return err
+		})
+		go func() {
+			_, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"})
+			added <- err
+		}()
+		synctest.Wait()
+		kick := Kick{User: "ana", Close: groups.CloseError{Code: 4001}}
+		removed, kicked := 0, make(chan error)
+		go func() {
+			var err error
+			removed, err = n.Kick(t.Context(), kick)
+			kicked <- err
+		}()
+		synctest.Wait()
+		close(release)
+		if err := <-kicked; err != nil || removed != 1 || !errors.Is(c.Err(), kick.Close) {
+			t.Errorf("kicked: %d, %v, the channel was told %v", removed, err, c.Err())
+		}
+		if err := <-added; err != nil {
+			t.Error(err)
+		}
+	})
+}

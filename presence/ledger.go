@@ -28,6 +28,7 @@ type entry struct {
 
 	mu      sync.Mutex
 	seen    time.Time            // when it was last known to be alive
+	joining *joining             // an addition whose outcome is not known yet
 	rooms   []held               // sorted by name
 	evicted map[string]Member    // rooms that it was pruned from: a touch adds them again
 	leaving map[string]departure // removals not yet written
@@ -39,6 +40,12 @@ type held struct {
 	room     *localRoom
 	record   string   // as stored
 	revision Revision // of the write
+}
+
+// joining is an addition that Redis may have made already.
+type joining struct {
+	room string
+	as   Member
 }
 
 // departure is how a channel leaves a room: why, and after what grace, if any.
@@ -289,11 +296,18 @@ func (e *entry) forgetEvictions() {
 }
 
 // noted returns all rooms that it holds, and was pruned from, including those that are
-// to be left.
-func (e *entry) noted() ([]held, map[string]Member) {
+// to be left, and what is being added, if anything is.
+func (e *entry) noted() ([]held, map[string]Member, *joining) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.Clone(e.rooms), maps.Clone(e.evicted)
+	return slices.Clone(e.rooms), maps.Clone(e.evicted), e.joining
+}
+
+// join notes an addition until its outcome is known, which is when nil is noted.
+func (e *entry) join(j *joining) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.joining = j
 }
 
 // isIn reports whether the channel should be in a room.
