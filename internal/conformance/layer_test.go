@@ -160,6 +160,10 @@ func layerMembership(t *testing.T, s *redistest.Server) {
 	if ttl := n.Client.TTL(t.Context(), topic).Val(); ttl > 0 {
 		t.Errorf("membership ends in %v", ttl)
 	}
+	if err := n.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	subscribed(1) // the group is the layer's, with or without presence
 	if err := n.Layer.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
