@@ -15,9 +15,11 @@ func adminArgs() []string {
 }
 
 // admin returns a client that tries no command twice and obeys its contexts.
-func (p *process) admin() *redis.Client {
-	return redis.NewClient(&redis.Options{
-		Addr:                  p.address(),
+func (p *process) admin() *redis.Client { return redis.NewClient(adminOptions(p.address())) }
+
+func adminOptions(addr string) *redis.Options {
+	return &redis.Options{
+		Addr:                  addr,
 		Username:              adminUser,
 		Password:              "any",
 		MaxRetries:            -1,
@@ -25,7 +27,7 @@ func (p *process) admin() *redis.Client {
 		PoolSize:              1,
 		ContextTimeoutEnabled: true,
 		DisableIdentity:       true,
-	})
+	}
 }
 
 // once calls f with a client, and a context, that exist for this call only.

@@ -118,7 +118,10 @@ func (p *process) start() error {
 		"--save", "",
 		"--appendonly", "no",
 		"--enable-debug-command", "local",
-		"--repl-diskless-sync-delay", "0",
+		// From a copy that it sends without a file, a master waits up to a second until
+		// it sends what is written since.
+		"--repl-diskless-sync", "no",
+		"--rdb-del-sync-files", "yes",
 	}, adminArgs()...)
 	more := p.args
 	if len(more) > 0 && !strings.HasPrefix(more[0], "-") { // a configuration file comes first

@@ -116,10 +116,25 @@ func replicate(ctx context.Context, c *redis.Client, addr string) error {
 	return poll(patience, func() error { return inStep(ctx, c) })
 }
 
+// inStep fails until a replica has a copy, and gets what is written.
 func inStep(ctx context.Context, c *redis.Client) error {
 	info, err := c.Info(ctx, "replication").Result()
-	if err == nil && !strings.Contains(info, "master_link_status:up") {
-		err = errors.New("redistest: link to the master is down")
+	if err != nil {
+		return err
+	}
+	if field(info, "master_link_status") != "up" {
+		return errors.New("redistest: link to the master is down")
+	}
+	// A master sends what is written only once it takes the copy for complete.
+	master := redis.NewClient(adminOptions(net.JoinHostPort(field(info, "master_host"), field(info, "master_port"))))
+	defer master.Close()
+	known, err := master.Info(ctx, "replication").Result()
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(c.Options().Addr)
+	if err == nil && !strings.Contains(known, "port="+port+",state=online") {
+		err = errors.New("redistest: the master sends nothing yet")
 	}
 	return err
 }
