@@ -73,8 +73,9 @@ func TestRubbishIsCountedAndDropped(t *testing.T) {
 		}
 		publish(t, client, l.Store().Inbox(l.NodeID()), "\x01D\x03zzz\x01tx") // sound, but nobody's
 		groupSend(t, other, "g", "after")
+		receive(t, c, "after") // topics of different shards keep no order
 		send(t, other, c, "after 2")
-		receive(t, c, "after", "after 2")
+		receive(t, c, "after 2")
 		got := l.Stats()
 		if want := uint64(len(room) + len(inbox)); got.Malformed != want || got.UnknownChannel != 1 {
 			t.Fatalf("%+v, want %d malformed", got, want)

@@ -69,9 +69,9 @@ type scripts struct {
 
 func newScripts() scripts {
 	with := func(parts ...string) []string {
-		return append([]string{"list", "time", "record", "room", "users", "exclusive", "change", "commit"}, parts...)
+		return append([]string{"list", "time", "text", "record", "room", "users", "last_seen", "exclusive", "change", "commit"}, parts...)
 	}
-	write := with("single", "index", "add", "limit", "revive", "keep", "confirm", "update", "grace", "remove", "drop", "write")
+	write := with("single", "moves", "index", "add", "limit", "revive", "keep", "confirm", "update", "grace", "remove", "drop", "write")
 	meters := make(map[string]*meter)
 	newScript := func(flags string, parts ...string) script {
 		sc, name := newScript(flags, parts...), parts[len(parts)-1]
@@ -87,7 +87,7 @@ func newScripts() scripts {
 		touch:    newScript(allowOOM, "time", "touch"),
 		register: newScript(allowOOM, "time", "hold", "register"),
 		renew:    newScript(allowOOM, "time", "hold", "renew"),
-		prune:    newScript(allowOOM, with("index", "hold", "prune")...),
+		prune:    newScript(allowOOM, with("moves", "index", "hold", "prune")...),
 		ungrace:  newScript(allowOOM, with("hold", "ungrace")...),
 		retire:   newScript(allowOOM, "time", "hold", "retire"),
 		noRooms:  newScript(allowOOM, "prune_rooms"),
@@ -97,7 +97,7 @@ func newScripts() scripts {
 
 		recount: newScript(allowOOM, "time", "registry", "recount"),
 		enlist:  newScript(allowOOM, "time", "registry", "enlist"),
-		amend:   newScript(allowOOM, "list", "time", "record", "adopt", "amend"),
+		amend:   newScript(allowOOM, "list", "time", "text", "record", "adopt", "amend"),
 		enroll:  newScript(allowOOM, "time", "adopt", "enroll"),
 		refill:  newScript(allowOOM, "time", "refill"),
 		discard: newScript(allowOOM, "discard"),

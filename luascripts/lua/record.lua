@@ -1,38 +1,10 @@
--- record: the formats that the scripts share.
+-- record: what is kept of a presence.
 --
 -- A record is 13 digits of joined at (ms), flags (1 byte), length of the identity (1
 -- byte), identity, and the info. The identity is what is counted: the key if there is
 -- one, else the user. With a key, the length of the user and the user precede the info.
 -- Flags: 1 the info is encrypted; 2 there is a key; 4 it is in grace, and its last byte
 -- is the reason that it will go for; 8 it is exclusive.
--- Numbers of 16 digits are written with %.0f: tostring would round them.
-
--- text writes a number. Most recur within a call, and writing one takes as long as
--- calling Redis.
-local texts = {}
-local function text(n)
-  local t = texts[n]
-  if not t then
-    t = string.format('%.0f', n)
-    texts[n] = t
-  end
-  return t
-end
-
--- size returns what precedes the bytes of a netstring.
-local sizes = {}
-local function size(s)
-  local t = sizes[#s]
-  if not t then
-    t = text(#s) .. ':'
-    sizes[#s] = t
-  end
-  return t
-end
-
-local function netstring(s)
-  return size(s) .. s
-end
 
 local function identity_of(record)
   return sub(record, 16, 15 + byte(record, 15))

@@ -1,8 +1,4 @@
--- users: how many channels each identity has in a room and, if asked for, when it was
--- last there.
-
--- max_last_seen bounds how many are remembered of a room: the newest.
-local max_last_seen = 10000
+-- users: how many channels each identity has in a room.
 
 local gone, went = list(), list() -- users to drop, and those of them that were there
 
@@ -68,14 +64,4 @@ local function count_users()
     run('HSET', users_key, set, n)
   end
   run('HDEL', users_key, gone, gone.n)
-end
-
--- remember records when users went, and keeps that for a while (ms).
-local function remember(keep)
-  local seen = list()
-  for i = 1, went.n do push(seen, now_ms, went[i]) end
-  run('ZADD', seen_key, seen, seen.n)
-  call('ZREMRANGEBYSCORE', seen_key, '-inf', string.format('(%.0f', now_us / 1000 - keep))
-  call('ZREMRANGEBYRANK', seen_key, 0, -1 - max_last_seen)
-  call('PEXPIRE', seen_key, keep)
 end
