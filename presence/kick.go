@@ -1,12 +1,11 @@
 package presence
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -92,182 +91,50 @@ func (t *Tracker) kickChannel(ctx context.Context, k Kick) (int, error) {
 	return held + graced, errors.Join(err, failed)
 }
 
-// kickHeld removes what the node of a channel holds.
-func (t *Tracker) kickHeld(ctx context.Context, k Kick) (n int, err error) {
-	if t.isElsewhere(k.Channel) {
-		err = t.layer.Ask(ctx, k.Channel, opKick, k, &n)
-		return n, err
-	}
-	e, err := t.lockOwn(ctx, k.Channel)
-	if err != nil {
-		return 0, err
-	}
-	if e != nil {
-		defer t.ledger.unlock(e)
-		return t.kickEntry(ctx, e, k)
-	}
-	t.closeKicked(k.Channel, k)
-	return 0, nil
-}
-
 // kickUser asks all nodes, as none knows where a user is.
 func (t *Tracker) kickUser(ctx context.Context, k Kick) (int, error) {
-	nodes, err := t.Nodes(ctx)
-	var partial *PartialError // the other shards know all living nodes
-	if err != nil && !errors.As(err, &partial) {
-		return 0, err
-	}
-	var total atomic.Int64
-	errs := make([]error, len(nodes)+1)
+	nodes, missed := t.otherNodes(ctx)
+	counts, errs := make([]int, len(nodes)), make([]error, len(nodes))
 	var work sync.WaitGroup
 	for i, node := range nodes {
 		work.Go(func() {
-			var n int
-			if node.ID == t.layer.NodeID() {
-				n, errs[i] = t.kickLocal(ctx, k)
-			} else {
-				errs[i] = t.layer.AskNode(ctx, node.ID, opKick, k, &n)
-			}
+			errs[i] = t.layer.AskNode(ctx, node.ID, opKick, k, &counts[i])
 			if errors.Is(errs[i], ErrUnknownChannel) {
 				errs[i] = nil // its lease has ended, and a node that is gone has no connections
 			}
-			total.Add(int64(n))
 		})
 	}
+	total, failed := t.kickLocal(ctx, k)
 	work.Wait()
-	n, err := t.kickGraced(ctx, k)
-	errs[len(nodes)] = err
-	return int(total.Load()) + n, errors.Join(errs...)
+	graced, err := t.kickGraced(ctx, k)
+	for _, n := range append(counts, graced) {
+		total += n
+	}
+	return total, errors.Join(append(errs, missed, failed, err)...)
 }
 
-// kickLocal removes a user's channels on this node.
-func (t *Tracker) kickLocal(ctx context.Context, k Kick) (int, error) {
-	total := 0
-	var failed error
-	for _, e := range t.ledger.all() {
-		if len(kicked(e, k)) == 0 {
-			continue
-		}
-		ok, err := e.lock(ctx)
-		if ok {
-			var n int
-			n, err = t.kickEntry(ctx, e, k)
-			t.ledger.unlock(e)
-			total += n
-		}
-		failed = cmp.Or(failed, err)
+// otherNodes returns the nodes but this one, and an error if some may be missing.
+func (t *Tracker) otherNodes(ctx context.Context) ([]Node, error) {
+	nodes, err := t.Nodes(ctx)
+	var partial *PartialError // the other shards know all living nodes
+	if err != nil && !errors.As(err, &partial) {
+		return nil, err
 	}
-	return total, failed
+	others := slices.DeleteFunc(slices.Clone(nodes), func(n Node) bool { return n.ID == t.layer.NodeID() })
+	if len(others) == len(nodes) || t.healsEverywhere(ctx) {
+		return others, fmt.Errorf("%w: Redis lost its data, and some nodes may not have registered again", ErrUnavailable)
+	}
+	return others, nil
 }
 
-// means reports whether a record matches the User and Key of a kick.
-func (k Kick) means(r luascripts.Record) bool {
-	return (k.User == "" || k.User == r.User) && (k.Key == "" || k.Key == r.Identity())
-}
-
-// kicked returns the rooms from which a kick removes a channel. They include those it
-// was pruned from, as its next touch would bring it back, and those it is about to
-// leave, maybe with a grace that is not written yet. While the channel is not locked,
-// they also include the one to which it is being added.
-func kicked(e *entry, k Kick) []string {
-	var rooms []string
-	note := func(room string, r luascripts.Record) {
-		if (k.Room == "" || k.Room == room) && k.means(r) {
-			rooms = append(rooms, room)
-		}
-	}
-	noted, evicted, joining := e.noted()
-	for _, h := range noted {
-		if record, err := luascripts.DecodeRecord(h.record); err == nil {
-			note(h.room.name, record)
-		}
-	}
-	for room, m := range evicted {
-		note(room, luascripts.Record{User: m.User, Key: m.Key})
-	}
-	if joining != nil {
-		note(joining.room, luascripts.Record{User: joining.as.User, Key: joining.as.Key})
-	}
-	return rooms
-}
-
-// kickEntry must be called with the entry locked.
-func (t *Tracker) kickEntry(ctx context.Context, e *entry, k Kick) (int, error) {
-	rooms := kicked(e, k)
-	if len(rooms) == 0 && k.Channel == "" {
-		return 0, nil // it is no longer one of that user
-	}
-	left, err := t.remove(ctx, e, rooms, departure{why: Kicked})
-	t.closeKicked(e.channel, k) // even after an error, as the removal is carried on
-	return len(left), err
-}
-
-func (t *Tracker) closeKicked(channel string, k Kick) {
-	if ch, ok := t.layer.Channel(channel); ok && k.Close != (groups.CloseError{}) {
-		ch.CloseWith(k.Close)
-	}
-}
-
-// kickGraced removes the presences in grace, which no node holds.
-func (t *Tracker) kickGraced(ctx context.Context, k Kick) (int, error) {
-	if k.Room != "" {
-		return t.kickGracedIn(ctx, t.store.Shard(k.Room), k)
-	}
-	away, err := t.store.Survey(ctx, t.down)
-	if err != nil {
-		return 0, unavailable(err)
-	}
-	total := 0
+// healsEverywhere reports whether data was lost in all shards, so that none lists all
+// nodes yet.
+func (t *Tracker) healsEverywhere(ctx context.Context) bool {
 	for shard := range t.store.Shards() {
-		if away[shard] != nil {
-			continue
-		}
-		n, err := t.kickGracedIn(ctx, shard, k)
-		total += n
-		if err != nil {
-			away[shard] = err
+		healing, err := t.store.Client().HExists(ctx, t.store.Meta(shard), luascripts.Healing).Result()
+		if err == nil && !healing {
+			return false
 		}
 	}
-	return total, unavailable(away.Err())
-}
-
-func (t *Tracker) kickGracedIn(ctx context.Context, shard int, k Kick) (total int, err error) {
-	for cursor, more := uint64(0), true; more; more = cursor != 0 {
-		graced, next, err := t.store.AllGraced(ctx, shard, cursor)
-		if err != nil {
-			return total, unavailable(err)
-		}
-		n, err := t.kickSome(ctx, shard, graced, k)
-		total += n
-		if err != nil {
-			return total, err
-		}
-		cursor = next
-	}
-	return total, nil
-}
-
-func (t *Tracker) kickSome(ctx context.Context, shard int, graced []luascripts.Graced, k Kick) (int, error) {
-	var theirs []luascripts.Graced
-	for _, g := range graced {
-		if k.Room != "" && g.Room != k.Room || k.Channel != "" && g.Channel != k.Channel {
-			continue
-		}
-		record, found, err := t.store.Record(ctx, g.Room, g.Channel)
-		if err != nil {
-			return 0, unavailable(err)
-		}
-		if found && k.means(record) {
-			theirs = append(theirs, g)
-		}
-	}
-	if len(theirs) == 0 {
-		return 0, nil
-	}
-	events, err := t.store.Ungrace(ctx, shard, theirs, byte(Kicked))
-	n := 0
-	for _, c := range t.Report(events) {
-		n += len(c.Removed)
-	}
-	return n, unavailable(err)
+	return true
 }

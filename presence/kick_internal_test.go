@@ -182,3 +182,68 @@ func TestKickOfWhoIsBeingAdded(t *testing.T) {
 		}
 	})
 }
+
+// A kick reaches all channels of a user, though the first takes all the time.
+func TestKickOfManyThatIsCarriedOn(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newStranger(t, s)
+		channels := make([]*groups.Channel, 8)
+		for i := range channels {
+			c, err := n.layer.NewChannel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
+				t.Fatal(err)
+			}
+			channels[i] = c
+		}
+		kick := Kick{User: "ana", Close: groups.CloseError{Code: 4001}}
+		s.Freeze()
+		go func() { _, _ = n.Update(t.Context(), "lobby", channels[0].Name(), []byte("away")) }() // it holds this one
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := n.kickLocal(ctx, kick); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("kicked: %v", err)
+		}
+		s.Thaw()
+		redistest.Advance(t, time.Minute)
+		for i, c := range channels {
+			if !errors.Is(c.Err(), kick.Close) {
+				t.Errorf("channel %d was told %v", i, c.Err())
+			}
+		}
+		if counts, err := n.Counts(t.Context(), "lobby"); err != nil || counts.Presences != 0 {
+			t.Errorf("%+v, %v", counts, err)
+		}
+	})
+}
+
+// While a node drains, what it held is in grace already and its sockets are still open.
+func TestKickDuringADrain(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		client, g := s.NewClient(t), &gate{kind: ":nodes"}
+		draining, other := newStrangerOn(t, client), newStranger(t, s)
+		client.AddHook(g)
+		c, err := draining.layer.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := draining.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
+			t.Fatal(err)
+		}
+		release, drained := make(chan struct{}), make(chan error)
+		g.set(func(run func() error) error { <-release; return run() })
+		go func() { drained <- draining.Drain(t.Context(), time.Hour) }()
+		synctest.Wait()
+		kick := Kick{User: "ana", Close: groups.CloseError{Code: 4001}}
+		if removed, err := other.Kick(t.Context(), kick); removed != 1 || err != nil || !errors.Is(c.Err(), kick.Close) {
+			t.Errorf("kicked: %d, %v, the channel was told %v", removed, err, c.Err())
+		}
+		close(release)
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+	})
+}

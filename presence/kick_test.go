@@ -98,6 +98,43 @@ func TestKickOfAChannelInGrace(t *testing.T) {
 	})
 }
 
+// After Redis lost everything, a kick finds whom its own node holds, and says that it may
+// have missed others, until all nodes have registered again.
+func TestKickAfterALoss(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
+		first, second := a.open(t), b.open(t)
+		a.add(t, "lobby", first, "ana")
+		b.add(t, "lobby", second, "ana")
+		mine, _ := a.Layer.Channel(first)
+		kick := presence.Kick{User: "ana", Close: blocked}
+		redistest.Advance(t, time.Second) // what begins now is another epoch
+		s.Flush()
+		if _, err := a.Kick(t.Context(), kick); !errors.Is(err, presence.ErrUnavailable) || !errors.Is(mine.Err(), blocked) {
+			t.Errorf("nobody has registered: %v, the channel was told %v", err, mine.Err())
+		}
+		for listed := 0; listed == 0; {
+			redistest.Advance(t, 10*time.Millisecond)
+			nodes, err := a.Nodes(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed = len(nodes)
+		}
+		if _, err := a.Kick(t.Context(), kick); !errors.Is(err, presence.ErrUnavailable) {
+			t.Errorf("not all have registered: %v", err)
+		}
+		redistest.Advance(t, time.Minute)
+		only(t, b, "lobby", second)
+		if n, err := a.Kick(t.Context(), kick); n != 1 || err != nil {
+			t.Errorf("all have registered: %d, %v", n, err)
+		}
+		if counts, err := b.Counts(t.Context(), "lobby"); err != nil || counts.Presences != 0 {
+			t.Errorf("%+v, %v", counts, err)
+		}
+	})
+}
+
 // pruneAll prunes all that is there, and has the nodes hear of it.
 func pruneAll(t *testing.T, n *node) {
 	t.Helper()

@@ -22,8 +22,11 @@ func (l lock) tryNow() bool {
 	}
 }
 
-// try waits for the lock until the context ends.
+// try waits for the lock until the context ends. A lock that is free is taken even then.
 func (l lock) try(ctx context.Context) error {
+	if l.tryNow() {
+		return nil
+	}
 	select {
 	case l <- struct{}{}:
 		return nil
