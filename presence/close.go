@@ -3,7 +3,6 @@ package presence
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -80,26 +79,13 @@ func (t *Tracker) withdraw(ctx context.Context, d departure) error {
 
 // leaveEverything removes all presences, many channels at a time.
 func (t *Tracker) leaveEverything(ctx context.Context, d departure) error {
-	var leaves sync.WaitGroup
-	var mu sync.Mutex
-	var first error
-	slots := make(chan struct{}, maxOps)
-	for _, e := range t.ledger.all() {
-		slots <- struct{}{}
-		leaves.Go(func() {
-			defer func() { <-slots }()
-			ok, err := e.lock(ctx)
-			if ok {
-				_, err = t.leaveAll(ctx, e, d)
-				t.ledger.unlock(e)
-			}
-			if err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				first = err
-			}
-		})
-	}
-	leaves.Wait()
-	return first
+	return concurrently(ctx, t.ledger.all(), func(e *entry) error {
+		ok, err := e.lock(ctx)
+		if !ok {
+			return err
+		}
+		defer t.ledger.unlock(e)
+		_, err = t.leaveAll(ctx, e, d)
+		return err
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,7 +15,7 @@ import (
 )
 
 const (
-	reassertAtOnce = 256 // channels that are asserted again at once
+	reassertAtOnce = 256 // channels that are asserted again before others are served
 	recountAtOnce  = 256 // rooms that are recounted at once
 	rollOver       = 5   // all channels are asserted again once per this many max ages, just in case
 	healSpread     = 500 * time.Millisecond
@@ -128,28 +127,13 @@ func (t *Tracker) revive(ctx context.Context, e *entry, room string, m Member) e
 
 // reassertAll is reassert for many channels, whose writes share batches.
 func (t *Tracker) reassertAll(ctx context.Context, entries []*entry, shard int, alive, sure bool) error {
-	var mu sync.Mutex
-	var failed error
-	for chunk := range slices.Chunk(entries, reassertAtOnce) {
-		if ctx.Err() != nil {
-			return ctx.Err()
+	return concurrently(ctx, entries, func(e *entry) error {
+		err := t.reassert(ctx, e, shard, alive, sure)
+		if err != nil && ctx.Err() == nil {
+			t.log.Warn("presence not added again", zap.String("channel", e.channel), zap.Error(err))
 		}
-		var work sync.WaitGroup
-		for _, e := range chunk {
-			work.Go(func() {
-				if err := t.reassert(ctx, e, shard, alive, sure); err != nil {
-					if ctx.Err() == nil {
-						t.log.Warn("presence not added again", zap.String("channel", e.channel), zap.Error(err))
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					failed = err
-				}
-			})
-		}
-		work.Wait()
-	}
-	return failed
+		return err
+	})
 }
 
 // roll asserts the next few channels again, and recounts their rooms, so that even an
@@ -303,19 +287,11 @@ func (t *Tracker) removeExcept(found luascripts.Stale) error {
 // them.
 func (t *Tracker) confirm(ctx context.Context, rooms []string) error {
 	for _, room := range rooms {
-		members := t.layer.Members(room)
-		for chunk := range slices.Chunk(members, reassertAtOnce) {
-			errs := make([]error, len(chunk))
-			var work sync.WaitGroup
-			for i, channel := range chunk {
-				work.Go(func() { errs[i] = t.confirmOne(ctx, room, channel) })
-			}
-			work.Wait()
-			for _, err := range errs {
-				if err != nil {
-					return err
-				}
-			}
+		err := concurrently(ctx, t.layer.Members(room), func(channel string) error {
+			return t.confirmOne(ctx, room, channel)
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

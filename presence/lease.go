@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -86,16 +84,9 @@ func (t *Tracker) carryOnAll() {
 		t.owing.Store(false)
 		ctx, cancel := context.WithTimeout(t.ctx, writeTimeout)
 		defer cancel()
-		for chunk := range slices.Chunk(t.ledger.all(), reassertAtOnce) {
-			var work sync.WaitGroup
-			for _, e := range chunk {
-				work.Go(func() { _ = t.carryOn(ctx, e) }) // what fails is still owed
-			}
-			work.Wait()
-			if ctx.Err() != nil {
-				t.owing.Store(true)
-				return
-			}
+		_ = concurrently(ctx, t.ledger.all(), func(e *entry) error { return t.carryOn(ctx, e) }) // what fails is still owed
+		if ctx.Err() != nil {
+			t.owing.Store(true)
 		}
 	})
 }
