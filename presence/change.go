@@ -115,6 +115,27 @@ func (r *Reader) bulkChange(e luascripts.RoomEvent) Change {
 	return c
 }
 
+// Report returns the changes that a prune made, one for each room. A Tracker also calls
+// its change handler with them.
+func (r *Reader) Report(events []luascripts.RoomEvent) []Change {
+	var changes []Change
+	at := make(map[string]int)
+	for _, e := range events {
+		c := r.bulkChange(e)
+		i, ok := at[e.Room]
+		if !ok {
+			at[e.Room] = len(changes)
+			changes = append(changes, c)
+			continue
+		}
+		m := &changes[i]
+		m.Counts = c.Counts
+		m.Removed = append(m.Removed, c.Removed...)
+		m.UsersWent = append(m.UsersWent, c.UsersWent...)
+	}
+	return changes
+}
+
 // singleChanges returns an event as one change for each presence, in order. A user who
 // came or went is listed with that user's first presence.
 func (r *Reader) singleChanges(e luascripts.RoomEvent) []Change {

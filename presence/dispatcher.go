@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 const (
@@ -147,24 +145,4 @@ func (d *dispatcher) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// mergeBulk returns the events of a sweep as one change for each room.
-func (r *Reader) mergeBulk(events []luascripts.RoomEvent) []Change {
-	var changes []Change
-	at := make(map[string]int)
-	for _, e := range events {
-		c := r.bulkChange(e)
-		i, ok := at[e.Room]
-		if !ok {
-			at[e.Room] = len(changes)
-			changes = append(changes, c)
-			continue
-		}
-		m := &changes[i]
-		m.Counts = c.Counts
-		m.Removed = append(m.Removed, c.Removed...)
-		m.UsersWent = append(m.UsersWent, c.UsersWent...)
-	}
-	return changes
 }

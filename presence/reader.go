@@ -6,8 +6,6 @@ import (
 	"errors"
 	"iter"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -89,78 +87,6 @@ func (r *Reader) failed(err error) error {
 
 // Store returns the state in Redis that the Reader reads, for rollcall's own packages.
 func (r *Reader) Store() *luascripts.Store { return r.store }
-
-// Report returns the changes that a prune made. A Tracker also calls its change handler
-// with them.
-func (r *Reader) Report(events []luascripts.RoomEvent) []Change {
-	return r.mergeBulk(events)
-}
-
-// Snapshot is the exact membership of a room at one revision.
-type Snapshot struct {
-	Room      string
-	Presences []Presence // sorted by channel; LastSeen and LeavesAt are zero
-	Counts    Counts
-
-	header luascripts.Header
-}
-
-// Users returns the distinct users of the snapshot, or their keys, sorted.
-func (s Snapshot) Users() []string {
-	var users []string
-	for _, p := range s.Presences {
-		if who := p.identity(); who != "" {
-			users = append(users, who)
-		}
-	}
-	slices.Sort(users)
-	return slices.Compact(users)
-}
-
-// Snapshot reads a room in one step. An unknown room is empty.
-func (r *Reader) Snapshot(ctx context.Context, room string) (Snapshot, error) {
-	s, _, err := r.snapshot(ctx, room)
-	return s, err
-}
-
-// snapshot also returns the channels in grace.
-func (r *Reader) snapshot(ctx context.Context, room string) (s Snapshot, graced []string, err error) {
-	if err := checkRoom(room); err != nil {
-		return Snapshot{}, nil, err
-	}
-	if err := r.reachable(room); err != nil {
-		return Snapshot{}, nil, opError("snapshot", room, "", err)
-	}
-	pipe := r.store.Client().Pipeline()
-	all := pipe.HGetAll(ctx, r.store.Room(room))
-	healing := pipe.HExists(ctx, r.store.Meta(r.store.Shard(room)), luascripts.Healing)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return Snapshot{}, nil, opError("snapshot", room, "", r.failed(err))
-	}
-	fields := all.Val()
-	s = Snapshot{Room: room, Presences: make([]Presence, 0, max(0, len(fields)-1))}
-	for channel, value := range fields {
-		if channel == "" {
-			h, err := luascripts.DecodeHeader(value)
-			if err != nil {
-				return Snapshot{}, nil, opError("snapshot", room, "", err)
-			}
-			s.header, s.Counts = h, countsOf(h)
-			continue
-		}
-		record, err := luascripts.DecodeRecord(value)
-		if err != nil {
-			return Snapshot{}, nil, opError("snapshot", room, channel, err)
-		}
-		s.Presences = append(s.Presences, r.presenceOf(room, channel, record))
-		if luascripts.InGrace(value) {
-			graced = append(graced, channel)
-		}
-	}
-	s.Counts.Healing = healing.Val()
-	slices.SortFunc(s.Presences, func(a, b Presence) int { return strings.Compare(a.Channel, b.Channel) })
-	return s, graced, nil
-}
 
 // Users returns the distinct users of a room, or their keys, sorted.
 func (r *Reader) Users(ctx context.Context, room string) ([]string, error) {
@@ -280,67 +206,4 @@ func (r *Reader) Rooms(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// Node is a process of the fleet as Redis knows it.
-type Node struct {
-	ID       string
-	LeasedAt time.Time // its last sign of life, by Redis's clock
-	Alive    bool      // its lease has not expired
-	Channels int       // its channels that have presences
-}
-
-// Nodes returns the processes of the fleet, sorted by id. Dead ones are included until
-// nothing is left of them. If shards are away it returns what the others know, with a
-// *PartialError: for a node that is alive, only Channels may be too low.
-func (r *Reader) Nodes(ctx context.Context) ([]Node, error) {
-	away, err := r.store.Survey(ctx, r.down)
-	if err != nil {
-		return nil, opError("nodes", "", "", r.failed(err))
-	}
-	found := make(map[string]Node)
-	for shard := range r.store.Shards() {
-		if away[shard] != nil {
-			continue
-		}
-		rows, now, err := r.store.NodeRows(ctx, shard)
-		if err != nil {
-			away[shard] = err
-			continue
-		}
-		for _, row := range rows {
-			n := found[row.Node]
-			n.ID = row.Node
-			n.Channels = max(n.Channels, row.Channels)
-			n.Alive = n.Alive || !row.Lapsed(now)
-			if row.LeasedAt.After(n.LeasedAt) {
-				n.LeasedAt = row.LeasedAt
-			}
-			found[row.Node] = n
-		}
-	}
-	nodes := make([]Node, 0, len(found))
-	for _, n := range found {
-		nodes = append(nodes, n)
-	}
-	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
-	return nodes, opError("nodes", "", "", unavailable(away.Err()))
-}
-
 func checkRoom(name string) error { return luascripts.CheckName("room", name) }
-
-// SnapshotAt is Snapshot once the room has reached a revision, such as one that a write
-// returned. That may take a moment if reads go to a replica. It returns ErrRemade if
-// the room was removed and made again since.
-func (r *Reader) SnapshotAt(ctx context.Context, room string, revision Revision) (Snapshot, error) {
-	for pause := time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
-		s, err := r.Snapshot(ctx, room)
-		if err != nil {
-			return Snapshot{}, err
-		}
-		if reached, err := reaches(s.header, revision); reached {
-			return s, opError("snapshot", room, "", err)
-		}
-		if err := sleep(ctx, nil, pause); err != nil {
-			return Snapshot{}, opError("snapshot", room, "", err)
-		}
-	}
-}

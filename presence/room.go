@@ -26,6 +26,8 @@ type localRoom struct {
 	holds     int // guarded by localRooms.mu
 }
 
+var _ groups.Listener = (*localRoom)(nil)
+
 // acquire returns a room with a hold on it for the caller.
 func (r *localRooms) acquire(name string) (*localRoom, error) {
 	r.mu.Lock()

@@ -12,6 +12,8 @@ import (
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
+const urgentFlushes = 3 // before a channel would be pruned, it is flushed at once
+
 // Touch records that a channel of this node is alive, in all its rooms at once. It only
 // writes to memory; touches go to Redis every Options.FlushInterval. It does nothing
 // for a channel without presences. The touches of a closed channel are dropped:
