@@ -31,24 +31,27 @@ func (f *follower) signal() {
 	}
 }
 
-// next returns once take returns true.
-func (f *follower) next(ctx context.Context, take func() bool) error {
+// next returns what take does, once that is true.
+func next[T any](ctx context.Context, f *follower, take func() (T, bool)) (T, error) {
+	var none T
 	if err := sleep(ctx, f.done, f.interval-time.Since(f.last)); err != nil {
-		return err
+		return none, err
 	}
-	for !take() {
+	for {
+		if news, ok := take(); ok {
+			f.last = time.Now()
+			return news, nil
+		}
 		select {
 		case <-f.wake:
 		case <-ctx.Done():
-			return ctx.Err()
+			return none, ctx.Err()
 		case <-f.done:
-			return ErrClosed
+			return none, ErrClosed
 		case <-f.ended:
-			return ErrClosed
+			return none, ErrClosed
 		}
 	}
-	f.last = time.Now()
-	return nil
 }
 
 // close ends next. The first call also calls clear.

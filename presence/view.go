@@ -240,13 +240,19 @@ func (v *view) snapshot() Snapshot {
 func (v *view) check(redis Counts) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.healing != redis.Healing && (redis.Healing || redis.Revision >= Revision(v.head.Revision)) { // else it was read before the loss
+	if redis.tellsOfHealing(v.healing, Revision(v.head.Revision)) {
 		v.healing = redis.Healing
 		v.publish(false)
 	}
 	if !v.syncing && v.doubt.confirmed(Revision(v.head.Revision), redis.Revision) {
 		v.resync()
 	}
+}
+
+// tellsOfHealing reports whether counts in Redis change what is known at a revision. A
+// lower one that is not healing was read before the loss.
+func (c Counts) tellsOfHealing(known bool, at Revision) bool {
+	return c.Healing != known && (c.Healing || c.Revision >= at)
 }
 
 // doubt is what a check found in Redis when a view had another revision. An event was

@@ -86,15 +86,8 @@ func (w *Watcher) Start() Snapshot {
 // It returns ErrClosed once the Watcher or the Tracker is closed. A closed Tracker has
 // left for all connections, but that is no reason to close a socket: Drain tells those
 // that it ends, with the right code, and the layer's Close tells the rest.
-func (w *Watcher) Next(ctx context.Context) (d Diff, err error) {
-	err = w.next(ctx, func() (ok bool) {
-		d, ok = w.take()
-		return ok
-	})
-	if err != nil {
-		return Diff{}, err
-	}
-	return d, nil
+func (w *Watcher) Next(ctx context.Context) (Diff, error) {
+	return next(ctx, &w.follower, w.take)
 }
 
 // take returns false if there is nothing to report.

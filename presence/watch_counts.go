@@ -110,7 +110,7 @@ func (w *CountsWatcher) check(redis Counts) {
 		w.now = redis
 		w.signal()
 	}
-	if w.now.Healing != redis.Healing && (redis.Healing || redis.Revision >= w.now.Revision) { // else it was read before the loss
+	if redis.tellsOfHealing(w.now.Healing, w.now.Revision) {
 		w.now.Healing = redis.Healing
 		w.signal()
 	}
@@ -125,15 +125,8 @@ func (w *CountsWatcher) Counts() Counts {
 
 // Next waits until the counts differ from those last returned, and returns them. It
 // ends as Watcher.Next does.
-func (w *CountsWatcher) Next(ctx context.Context) (c Counts, err error) {
-	err = w.next(ctx, func() (ok bool) {
-		c, ok = w.take()
-		return ok
-	})
-	if err != nil {
-		return Counts{}, err
-	}
-	return c, nil
+func (w *CountsWatcher) Next(ctx context.Context) (Counts, error) {
+	return next(ctx, &w.follower, w.take)
 }
 
 // take returns false if there is nothing to report.
