@@ -2,7 +2,6 @@ package groups
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/rollcall-go/rollcall/internal/bus"
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -30,15 +29,3 @@ var (
 	// another number of shards.
 	ErrMismatch = luascripts.ErrMismatch
 )
-
-// CloseError asks for a channel's socket to be closed with a code and a reason: pass it
-// to Channel.CloseWith. Codes 3000 to 4999 are free for applications. A reason is cut
-// at 123 bytes, the most that a close frame can hold.
-type CloseError struct {
-	Code   int
-	Reason string
-}
-
-func (e CloseError) Error() string {
-	return fmt.Sprintf("rollcall: close with %d: %s", e.Code, e.Reason)
-}

@@ -23,7 +23,8 @@ var (
 )
 
 // CloseError asks for the socket to be closed with a code and a reason. Return it from
-// a handler, pass it to the channel's CloseWith, or make it the cause of the context.
+// a handler, pass it to the channel's CloseWith, or make it the cause of the context. A
+// reason of more than groups.MaxCloseReason bytes is cut.
 type CloseError = groups.CloseError
 
 // PanicError is the error for a panic of a handler, inside an error that wraps

@@ -16,8 +16,6 @@ const (
 	statusNone      = 1005 // the peer's close frame had no code: a browser's close()
 	statusPolicy    = 1008
 	statusInternal  = 1011
-
-	maxReason = 123
 )
 
 // statusFor returns what to tell the peer about the end of the connection. Details of a
@@ -44,11 +42,11 @@ func statusFor(cause error) (code int, reason string) {
 }
 
 func cut(reason string) string {
-	if len(reason) <= maxReason {
+	if len(reason) <= groups.MaxCloseReason {
 		return reason
 	}
 	// A cut in the middle of a character would not be UTF-8.
-	return strings.ToValidUTF8(reason[:maxReason], "")
+	return strings.ToValidUTF8(reason[:groups.MaxCloseReason], "")
 }
 
 // closedNormally reports whether err says that the peer closed the connection normally.

@@ -20,8 +20,8 @@ type Kick struct {
 	Key     string
 	// Room is the room to remove from; empty means all rooms.
 	Room string
-	// Close closes the channel, and so its socket, with a code and a reason. The
-	// zero CloseError leaves it open.
+	// Close closes the channel, and so its socket, with a code and a reason. Kick
+	// refuses what its Check refuses. The zero CloseError leaves the channel open.
 	Close groups.CloseError
 }
 
@@ -35,30 +35,15 @@ func (k Kick) check() error {
 	if named != 1 {
 		return &InvalidError{Field: "kick", Reason: "needs a channel, a user or a key, one of them"}
 	}
-	if k.Close != (groups.CloseError{}) && !sendable(k.Close.Code) {
-		return &InvalidError{Field: "close code", Value: fmt.Sprint(k.Close.Code), Reason: "not one that can be sent"}
-	}
-	if len(k.Close.Reason) > maxCloseReason {
-		return &InvalidError{Field: "close reason", Reason: fmt.Sprintf("%d bytes, more than %d", len(k.Close.Reason), maxCloseReason)}
+	if k.Close != (groups.CloseError{}) {
+		if err := k.Close.Check(); err != nil {
+			return err
+		}
 	}
 	if k.Room != "" {
 		return checkRoom(k.Room)
 	}
 	return nil
-}
-
-// maxCloseReason is what fits into a close frame beside the code (RFC 6455, 5.5).
-const maxCloseReason = 123
-
-// sendable reports whether a websocket may be closed with a code (RFC 6455, 7.4).
-func sendable(code int) bool {
-	switch {
-	case code == 1004, code == 1005, code == 1006, code == 1015:
-		return false
-	case code >= 1000 && code <= 1014:
-		return true
-	}
-	return code >= 3000 && code <= 4999
 }
 
 // Kick removes a channel, or all channels of a user or a key, from one room or all,
