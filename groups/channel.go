@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 // Channel is the mailbox of one connection. Its methods may be called concurrently, but
@@ -25,7 +27,7 @@ type Channel struct {
 
 // Name returns the channel's name: the node's id, "!" and a short counter. It is unique
 // in the fleet.
-func (c *Channel) Name() string { return c.layer.opts.NodeID + "!" + c.short }
+func (c *Channel) Name() string { return luascripts.JoinChannel(c.layer.opts.NodeID, c.short) }
 
 // Receive waits for the next message. Once the channel is closed, it returns the
 // remaining messages, and then the cause.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,10 +157,7 @@ func (l *Layer) Channel(name string) (*Channel, bool) {
 
 // SplitChannel returns the id of the node that holds a channel, and the
 // channel's short name there.
-func SplitChannel(name string) (node, short string, ok bool) {
-	node, short, ok = strings.Cut(name, "!")
-	return node, short, ok && node != "" && short != ""
-}
+func SplitChannel(name string) (node, short string, ok bool) { return luascripts.SplitChannel(name) }
 
 // GroupAdd makes a channel a member of a group. Whatever is sent to the group after it
 // returns reaches the channel. Adding a member again does nothing. If another node

@@ -50,7 +50,7 @@ func (s *Store) lightStale(ctx context.Context, node string, stale []Stale) ([]S
 	var all []Graced
 	for _, st := range stale {
 		for _, room := range st.Rooms {
-			all = append(all, Graced{Room: room, Channel: node + "!" + st.Short})
+			all = append(all, Graced{Room: room, Channel: JoinChannel(node, st.Short)})
 		}
 	}
 	sizes, err := s.sizes(ctx, all)

@@ -2,6 +2,7 @@ package luascripts
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -36,4 +37,14 @@ func CheckName(field, name string) error {
 		return nil
 	}
 	return &InvalidError{Field: field, Value: name[:min(len(name), 40)], Reason: reason}
+}
+
+// JoinChannel returns the name of a node's channel.
+func JoinChannel(node, short string) string { return node + "!" + short }
+
+// SplitChannel returns what JoinChannel was given. It returns false if no node can have a
+// channel of this name.
+func SplitChannel(name string) (node, short string, ok bool) {
+	node, short, ok = strings.Cut(name, "!")
+	return node, short, ok && node != "" && short != ""
 }

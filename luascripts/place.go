@@ -3,7 +3,6 @@ package luascripts
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,12 +17,12 @@ type Place struct {
 
 // PlaceOf splits the name of a channel. It returns false if no node can have it.
 func PlaceOf(room, channel string) (Place, bool) {
-	node, short, ok := strings.Cut(channel, "!")
-	return Place{Room: room, Node: node, Short: short}, ok && node != "" && short != ""
+	node, short, ok := SplitChannel(channel)
+	return Place{Room: room, Node: node, Short: short}, ok
 }
 
 // Channel returns the full name of the channel.
-func (p Place) Channel() string { return p.Node + "!" + p.Short }
+func (p Place) Channel() string { return JoinChannel(p.Node, p.Short) }
 
 // graceMember returns the name of the place in the sorted set of graces.
 func (p Place) graceMember() string {

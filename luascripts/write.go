@@ -163,7 +163,7 @@ type roomOps struct {
 func layoutOf(b Batch) layout {
 	l := layout{rooms: byRoom(b.Ops), channels: make([]string, len(b.Ops)), data: make([]string, len(b.Ops))}
 	for i, op := range b.Ops {
-		l.channels[i], l.data[i] = b.Node+"!"+op.Short, op.data()
+		l.channels[i], l.data[i] = JoinChannel(b.Node, op.Short), op.data()
 	}
 	return l
 }

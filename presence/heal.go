@@ -110,7 +110,7 @@ func (w *writer) removeSurplus() error {
 // was pruned, it is pruned again by its age, or touched; removals that are owed are
 // carried on as intended. The channel may have left since Redis was read.
 func (t *Tracker) removeExcept(found luascripts.Stale) error {
-	e, err := t.ledger.lock(t.ctx, found.Short, t.layer.NodeID()+"!"+found.Short)
+	e, err := t.ledger.lock(t.ctx, found.Short, luascripts.JoinChannel(t.layer.NodeID(), found.Short))
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func (p *Pruner) leaving(ctx context.Context, shard int, age time.Duration, goin
 				return err
 			}
 			for _, room := range s.Rooms {
-				going.add(room, row.Node+"!"+s.Short, false)
+				going.add(room, luascripts.JoinChannel(row.Node, s.Short), false)
 			}
 		}
 	}
