@@ -114,18 +114,23 @@ func (c *census) readLarge(ctx context.Context) error {
 		return err
 	}
 	c.setHeader(text)
-	err = s.scanHash(ctx, s.Room(c.room), func(field, value string) {
-		if field != "" {
-			c.put(field, value)
+	for f, err := range s.Fields(ctx, s.Room(c.room), censusPage) {
+		if err != nil {
+			return err
 		}
-	})
-	if err != nil {
-		return err
+		if f.Name != "" {
+			c.put(f.Name, f.Value)
+		}
 	}
 	c.stored = make(map[string]string)
-	err = s.scanHash(ctx, s.RoomUsers(c.room), func(user, n string) { c.stored[user] = n })
-	if err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") { // of which nothing is found, as in exec
-		return err
+	for f, err := range s.Fields(ctx, s.RoomUsers(c.room), censusPage) {
+		if redis.HasErrorPrefix(err, "WRONGTYPE") {
+			break // nothing is found, as in exec
+		}
+		if err != nil {
+			return err
+		}
+		c.stored[f.Name] = f.Value
 	}
 	return c.advance(ctx)
 }
@@ -136,18 +141,6 @@ func (s *Store) headerText(ctx context.Context, room string) (string, error) {
 		return "", nil
 	}
 	return text, err
-}
-
-func (s *Store) scanHash(ctx context.Context, key string, each func(field, value string)) error {
-	it := s.client.HScan(ctx, key, 0, "", censusPage).Iterator()
-	for it.Next(ctx) {
-		field := it.Val()
-		if !it.Next(ctx) {
-			break
-		}
-		each(field, it.Val())
-	}
-	return it.Err()
 }
 
 // advance brings the census up to date with the room, by its events.

@@ -105,3 +105,27 @@ func (s *Store) pages(ctx context.Context, key string, before time.Time) iter.Se
 		}
 	}
 }
+
+// Field is a field of a hash, and its value.
+type Field struct{ Name, Value string }
+
+// Fields iterates over a hash, in pages of about a size. A field that comes or goes
+// meanwhile may or may not appear, and one may appear twice.
+func (s *Store) Fields(ctx context.Context, key string, page int64) iter.Seq2[Field, error] {
+	return func(yield func(Field, error) bool) {
+		it := s.client.HScan(ctx, key, 0, "", page).Iterator()
+		for it.Next(ctx) {
+			f := Field{Name: it.Val()}
+			if !it.Next(ctx) {
+				break
+			}
+			f.Value = it.Val()
+			if !yield(f, nil) {
+				return
+			}
+		}
+		if err := it.Err(); err != nil {
+			yield(Field{}, err)
+		}
+	}
+}

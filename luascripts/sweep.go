@@ -84,21 +84,18 @@ func (s *Store) AnyStale(ctx context.Context, shard int, before map[string]time.
 // Orphans returns channels of a node, whenever they were seen, up to MaxSweep
 // presences, with at least one channel if there is any.
 func (s *Store) Orphans(ctx context.Context, shard int, node string) ([]Stale, error) {
-	var cursor uint64
-	for {
-		page, next, err := s.client.HScan(ctx, s.Index(shard, node), cursor, "", MaxSweep).Result()
+	var shorts []string
+	var entries []any
+	for f, err := range s.Fields(ctx, s.Index(shard, node), MaxSweep) {
 		if err != nil {
 			return nil, err
 		}
-		if len(page) > 0 || next == 0 {
-			shorts, entries := make([]string, 0, len(page)/2), make([]any, 0, len(page)/2)
-			for i := 0; i+1 < len(page); i += 2 {
-				shorts, entries = append(shorts, page[i]), append(entries, page[i+1])
-			}
-			return s.lightStale(ctx, node, firstStale(shorts, entries))
+		shorts, entries = append(shorts, f.Name), append(entries, f.Value)
+		if len(shorts) == MaxSweep {
+			break
 		}
-		cursor = next
 	}
+	return s.lightStale(ctx, node, firstStale(shorts, entries))
 }
 
 // firstStale returns as many channels as one Prune may take.
@@ -222,18 +219,10 @@ func (s *Store) PruneRooms(ctx context.Context, shard int, rooms []string) ([]st
 // channel that comes or goes meanwhile may or may not appear.
 func (s *Store) AllIndexed(ctx context.Context, shard int, node string) iter.Seq2[Stale, error] {
 	return func(yield func(Stale, error) bool) {
-		it := s.client.HScan(ctx, s.Index(shard, node), 0, "", MaxSweep).Iterator()
-		for it.Next(ctx) {
-			short := it.Val()
-			if !it.Next(ctx) {
-				break
-			}
-			if !yield(Stale{Short: short, Rooms: indexRooms(it.Val())}, nil) {
+		for f, err := range s.Fields(ctx, s.Index(shard, node), MaxSweep) {
+			if !yield(Stale{Short: f.Name, Rooms: indexRooms(f.Value)}, err) {
 				return
 			}
-		}
-		if err := it.Err(); err != nil {
-			yield(Stale{}, err)
 		}
 	}
 }

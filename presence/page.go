@@ -24,26 +24,22 @@ func (r *Reader) All(ctx context.Context, room string) iter.Seq2[Presence, error
 			yield(Presence{}, err)
 			return
 		}
-		it := r.store.Client().HScan(ctx, r.store.Room(room), 0, "", pageSize).Iterator()
-		for it.Next(ctx) {
-			channel := it.Val()
-			if !it.Next(ctx) {
-				break
+		for f, err := range r.store.Fields(ctx, r.store.Room(room), pageSize) {
+			if err != nil {
+				yield(Presence{}, opError("all", room, "", r.failed(err)))
+				return
 			}
-			if channel == "" {
+			if f.Name == "" {
 				continue // the header
 			}
-			record, err := luascripts.DecodeRecord(it.Val())
+			record, err := luascripts.DecodeRecord(f.Value)
 			if err != nil {
-				yield(Presence{}, opError("all", room, channel, err))
+				yield(Presence{}, opError("all", room, f.Name, err))
 				return
 			}
-			if !yield(r.presenceOf(room, channel, record), nil) {
+			if !yield(r.presenceOf(room, f.Name, record), nil) {
 				return
 			}
-		}
-		if err := it.Err(); err != nil {
-			yield(Presence{}, opError("all", room, "", r.failed(err)))
 		}
 	}
 }

@@ -9,25 +9,15 @@ import (
 // claims looks for claims without a record of that exclusive channel.
 func (w *walk) claims(shard int) error {
 	key := w.store.Exclusive(shard)
-	channels := make(map[string]string)
-	return w.scan(func(cursor uint64) ([]string, uint64, error) {
-		page, next, err := w.store.Client().HScan(w.ctx, key, cursor, "", step).Result()
-		clear(channels)
-		var fields []string
-		for pair := range slices.Chunk(page, 2) {
-			fields = append(fields, pair[0])
-			channels[pair[0]] = pair[1]
-		}
-		return fields, next, err
-	}, func(fields []string) error {
+	return w.scanHash(key, func(fields []luascripts.Field) error {
 		var claims []luascripts.Claim
 		for _, field := range fields {
-			claim, ok := luascripts.ReadClaim(field, channels[field])
+			claim, ok := luascripts.ReadClaim(field.Name, field.Value)
 			if ok {
 				claims = append(claims, claim)
 				continue
 			}
-			err := w.found(Problem{Kind: ClaimUnreadable, Shard: shard, Key: key, Member: field, What: "no room and identity"})
+			err := w.found(Problem{Kind: ClaimUnreadable, Shard: shard, Key: key, Member: field.Name, What: "no room and identity"})
 			if err != nil {
 				return err
 			}

@@ -36,30 +36,19 @@ func (w *walk) nodes(shard int) error {
 
 // index checks the entries of a node's index.
 func (w *walk) index(shard int, node string) error {
-	key := w.store.Index(shard, node)
-	for cursor := uint64(0); ; {
-		page, next, err := w.store.Client().HScan(w.ctx, key, cursor, "", step).Result()
-		if err != nil {
-			return w.elsewhere(err)
-		}
+	return w.scanHash(w.store.Index(shard, node), func(entries []luascripts.Field) error {
 		var places []luascripts.Place
-		for i := 0; i+1 < len(page); i += 2 {
-			rooms, whole := luascripts.IndexEntry(page[i+1])
+		for _, entry := range entries {
+			rooms, whole := luascripts.IndexEntry(entry.Value)
 			if !whole {
 				rooms = append(rooms, "") // for the entry itself
 			}
 			for _, room := range rooms {
-				places = append(places, luascripts.Place{Room: room, Node: node, Short: page[i]})
+				places = append(places, luascripts.Place{Room: room, Node: node, Short: entry.Name})
 			}
 		}
-		err = w.look(shard, places, func(st luascripts.Standing) error { return w.judgeIndex(shard, st) })
-		if err != nil {
-			return err
-		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
-	}
+		return w.look(shard, places, func(st luascripts.Standing) error { return w.judgeIndex(shard, st) })
+	})
 }
 
 func (w *walk) judgeIndex(shard int, st luascripts.Standing) error {

@@ -177,6 +177,23 @@ func (w *walk) scan(page func(cursor uint64) ([]string, uint64, error), each fun
 	}
 }
 
+// scanHash is scan for the fields of a hash.
+func (w *walk) scanHash(key string, each func([]luascripts.Field) error) error {
+	var some []luascripts.Field
+	for f, err := range w.store.Fields(w.ctx, key, step) {
+		if err != nil {
+			return w.elsewhere(err)
+		}
+		if some = append(some, f); len(some) == step {
+			if err := each(some); err != nil {
+				return err
+			}
+			some = some[:0]
+		}
+	}
+	return each(some)
+}
+
 // scanSorted is ZSCAN without the scores.
 func (w *walk) scanSorted(key string, cursor uint64) ([]string, uint64, error) {
 	page, next, err := w.store.Client().ZScan(w.ctx, key, cursor, "", step).Result()
