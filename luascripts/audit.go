@@ -49,7 +49,7 @@ func (a Audit) sound() bool {
 // it.
 func (s *Store) AuditRooms(ctx context.Context, shard int, rooms []string) iter.Seq2[Audit, error] {
 	return func(yield func(Audit, error) bool) {
-		sizes, err := s.roomSizes(ctx, rooms)
+		sketches, err := s.sketch(ctx, rooms...)
 		if err != nil {
 			yield(Audit{}, err)
 			return
@@ -62,37 +62,41 @@ func (s *Store) AuditRooms(ctx context.Context, shard int, rooms []string) iter.
 			return s.auditSmall(ctx, shard, some, yield)
 		}
 		for i, room := range rooms {
-			if sizes[i] > wholeRoom {
+			size := sketches[i].size()
+			if size > wholeRoom {
 				a, err := s.auditLarge(ctx, shard, room)
 				if !yield(a, err) || err != nil {
 					return
 				}
 				continue
 			}
-			if (total+sizes[i] > wholeRoom || len(small) == MaxSweep) && !flush() {
+			if (total+size > wholeRoom || len(small) == MaxSweep) && !flush() {
 				return
 			}
-			small, total = append(small, room), total+sizes[i]
+			small, total = append(small, room), total+size
 		}
 		flush()
 	}
 }
 
-// roomSizes returns how many presences and users some rooms have.
-func (s *Store) roomSizes(ctx context.Context, rooms []string) ([]int, error) {
+// sketch is what is cheap to read of a room, not as of one moment.
+type sketch struct {
+	header        *redis.StringCmd
+	fields, users *redis.IntCmd
+}
+
+func (k sketch) size() int { return int(k.fields.Val() + k.users.Val()) }
+
+// sketch reads sketches of some rooms, in one round trip.
+func (s *Store) sketch(ctx context.Context, rooms ...string) ([]sketch, error) {
 	pipe := s.client.Pipeline()
-	cmds := make([][2]*redis.IntCmd, len(rooms))
+	sketches := make([]sketch, len(rooms))
 	for i, room := range rooms {
-		cmds[i] = [2]*redis.IntCmd{pipe.HLen(ctx, s.Room(room)), pipe.HLen(ctx, s.RoomUsers(room))}
+		sketches[i] = sketch{
+			header: pipe.HGet(ctx, s.Room(room), ""), fields: pipe.HLen(ctx, s.Room(room)), users: pipe.HLen(ctx, s.RoomUsers(room)),
+		}
 	}
-	if err := exec(ctx, pipe); err != nil {
-		return nil, err
-	}
-	sizes := make([]int, len(rooms))
-	for i, c := range cmds {
-		sizes[i] = int(c[0].Val() + c[1].Val())
-	}
-	return sizes, nil
+	return sketches, exec(ctx, pipe)
 }
 
 // auditSmall reads some rooms in one step, and tells whether to go on.

@@ -24,8 +24,8 @@ func (s *Store) Due(ctx context.Context, shard int, now time.Time) ([]Graced, er
 		return nil, err
 	}
 	graced := gracedOf(members)
-	sizes, err := s.sizes(ctx, graced)
-	return graced[:light(sizes)], err
+	fit, err := s.light(ctx, graced)
+	return graced[:fit], err
 }
 
 // AllGraced returns a page of the presences in grace from a cursor on, and the next

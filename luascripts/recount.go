@@ -25,20 +25,14 @@ var errChanged = errors.New("rollcall: the room has changed")
 // A recount is a change that names nobody. If records may have been lost, it gives the
 // room a new birth, so that views ask the nodes for the members that they miss.
 func (s *Store) RepairRooms(ctx context.Context, rooms ...string) ([]RoomEvent, error) {
-	pipe := s.client.Pipeline()
-	headers := make([]*redis.StringCmd, len(rooms))
-	sizes := make([][2]*redis.IntCmd, len(rooms))
-	for i, room := range rooms {
-		headers[i] = pipe.HGet(ctx, s.Room(room), "")
-		sizes[i] = [2]*redis.IntCmd{pipe.HLen(ctx, s.Room(room)), pipe.HLen(ctx, s.RoomUsers(room))}
-	}
-	if err := exec(ctx, pipe); err != nil || len(rooms) == 0 {
+	sketches, err := s.sketch(ctx, rooms...)
+	if err != nil {
 		return nil, err
 	}
 	var events []RoomEvent
 	for i, room := range rooms {
-		h, err := DecodeHeader(headers[i].Val())
-		fields, users := int(sizes[i][0].Val()), int(sizes[i][1].Val())
+		h, err := DecodeHeader(sketches[i].header.Val())
+		fields, users := int(sketches[i].fields.Val()), int(sketches[i].users.Val())
 		if fields == 0 || err == nil && h.Presences == fields-1 && h.Users == users {
 			continue // if it only changed between these three, Recount finds it right
 		}
@@ -96,12 +90,11 @@ func (s *Store) recount(ctx context.Context, room string) (*RoomEvent, error) {
 
 // readRoom takes the census of a room, in one step if the room is small.
 func (s *Store) readRoom(ctx context.Context, shard int, room string) (*census, error) {
-	pipe := s.client.Pipeline()
-	fields, users := pipe.HLen(ctx, s.Room(room)), pipe.HLen(ctx, s.RoomUsers(room))
-	if err := exec(ctx, pipe); err != nil {
+	sketches, err := s.sketch(ctx, room)
+	if err != nil {
 		return nil, err
 	}
-	if fields.Val()+users.Val() > wholeRoom {
+	if sketches[0].size() > wholeRoom {
 		c := s.newCensus(room)
 		return c, c.readLarge(ctx)
 	}

@@ -55,7 +55,7 @@ func (s *Store) Stale(ctx context.Context, shard int, node string, before time.T
 	if err != nil {
 		return nil, err
 	}
-	return s.lightStale(ctx, node, firstStale(shorts, entries))
+	return s.firstStale(ctx, node, shorts, entries)
 }
 
 // olderThan returns the range of up to n members that were last seen before a time.
@@ -95,26 +95,36 @@ func (s *Store) Orphans(ctx context.Context, shard int, node string) ([]Stale, e
 			break
 		}
 	}
-	return s.lightStale(ctx, node, firstStale(shorts, entries))
+	return s.firstStale(ctx, node, shorts, entries)
 }
 
-// firstStale returns as many channels as one Prune may take.
-func firstStale(shorts []string, entries []any) []Stale {
+// firstStale returns as many channels as one Prune may take, by the number and the size
+// of their records. Of a first channel with too many, it returns a part.
+func (s *Store) firstStale(ctx context.Context, node string, shorts []string, entries []any) ([]Stale, error) {
 	var stale []Stale
-	total := 0
-	for i, short := range shorts {
+	var presences []Graced
+	for i := 0; i < len(shorts) && len(presences) <= MaxSweep; i++ {
 		entry, _ := entries[i].(string)
-		rooms := indexRooms(entry)
-		if total > 0 && total+len(rooms) > MaxSweep {
-			break
+		stale = append(stale, Stale{Short: shorts[i], Rooms: indexRooms(entry)})
+		for _, room := range stale[i].Rooms {
+			presences = append(presences, Graced{Room: room, Channel: node + "!" + shorts[i]})
 		}
-		if len(rooms) > MaxSweep {
-			rooms = rooms[:MaxSweep] // the next call takes the rest
-		}
-		total += len(rooms)
-		stale = append(stale, Stale{Short: short, Rooms: rooms})
 	}
-	return stale
+	fit, err := s.light(ctx, presences)
+	if err != nil {
+		return nil, err
+	}
+	for i, st := range stale {
+		if fit < len(st.Rooms) {
+			if i > 0 {
+				return stale[:i], nil
+			}
+			stale[0].Rooms = st.Rooms[:fit]
+			return stale[:1], nil
+		}
+		fit -= len(st.Rooms)
+	}
+	return stale, nil
 }
 
 // indexRooms decodes an entry of the index: each room as its length and its name.
