@@ -1,6 +1,7 @@
 package luascripts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,30 +79,6 @@ func (s *Store) Survey(ctx context.Context, known func(shard int) error) (Away, 
 		return nil, gone.Err()
 	}
 	return gone, nil
-}
-
-// Check is Survey in one round trip to each master, which one that does not answer may
-// hold up or fail. Without shards it checks all of them.
-func (s *Store) Check(ctx context.Context, shards ...int) error {
-	if len(shards) == 0 {
-		for shard := range s.Shards() {
-			shards = append(shards, shard)
-		}
-	}
-	pipe := s.client.Pipeline()
-	replies := make([]*redis.SliceCmd, len(shards))
-	for i, shard := range shards {
-		replies[i] = s.askMeta(ctx, pipe, shard)
-	}
-	_, failed := pipe.Exec(ctx) // each reply has its own error
-	metas := make([]meta, len(shards))
-	for i, reply := range replies {
-		metas[i] = metaOf(reply)
-	}
-	if err := s.suit(metas); err != nil {
-		return err
-	}
-	return failed
 }
 
 // meta is what is recorded in a shard; empty if that is nothing, or unknown.
@@ -182,8 +159,8 @@ var ErrInUse = errors.New("rollcall: the data is in use")
 // Forget deletes the recorded number of shards, so that a fleet can start with another
 // one. It returns ErrInUse while a node is registered or a room exists.
 func (s *Store) Forget(ctx context.Context) error {
-	if err := s.Check(ctx); err != nil {
-		return err
+	if away, err := s.Survey(ctx, nil); err != nil || len(away) > 0 {
+		return cmp.Or(err, away.Err())
 	}
 	// Shard 0 comes last: until then, a node with another number is refused.
 	for shard := s.Shards() - 1; shard >= 0; shard-- {

@@ -71,21 +71,21 @@ func TestRegisterMismatch(t *testing.T) {
 			!strings.Contains(err.Error(), "has 2") {
 			t.Fatalf("shards: %v", err)
 		}
-		if same := store.Check(w.ctx); same == nil || same.Error() != err.Error() {
-			t.Fatalf("check: %v", same)
+		if same := survey(store); same == nil || same.Error() != err.Error() {
+			t.Fatalf("survey: %v", same)
 		}
-		w.must(w.Check(w.ctx))
+		w.must(survey(w.Store))
 		w.must(w.c.HSet(w.ctx, w.Meta(1), "schema", "77").Err())
 		_, err = w.Register(w.ctx, 1, r, "", false)
 		if !errors.Is(err, luascripts.ErrMismatch) || !strings.Contains(err.Error(), "schema 77") ||
 			!strings.Contains(err.Error(), fmt.Sprint("this is schema ", luascripts.SchemaVersion)) {
 			t.Fatalf("schema: %v", err)
 		}
-		if same := w.Check(w.ctx); same == nil || same.Error() != err.Error() {
-			t.Fatalf("check: %v", same)
+		if same := survey(w.Store); same == nil || same.Error() != err.Error() {
+			t.Fatalf("survey: %v", same)
 		}
 		s.Flush()
-		w.must(w.Check(w.ctx)) // where nothing was written anything fits
+		w.must(survey(w.Store)) // where nothing was written anything fits
 		for shard := range 2 {
 			if n, err := w.c.Exists(w.ctx, w.Node(shard, "n2")).Result(); n != 0 || err != nil {
 				t.Fatalf("a refused node has a row: %v", err)

@@ -186,11 +186,11 @@ func TestRememberIsASettingOfTheFleet(t *testing.T) {
 		expect("none", 0, 0, 0)
 		register(two, "two", 1500*time.Millisecond)
 		expect("of the second", 0, 1500*time.Millisecond, 0)
-		w.must(reader.Check(w.ctx))
+		w.must(survey(reader))
 		register(one, "one", 0)
 		expect("learnt", 1500*time.Millisecond, 1500*time.Millisecond, 1500*time.Millisecond)
 		register(one, "one", time.Hour)
-		w.must(two.Check(w.ctx))
+		w.must(survey(two))
 		expect("of the first", time.Hour, time.Hour, 1500*time.Millisecond)
 	})
 }
@@ -202,7 +202,7 @@ func TestALostSettingIsWrittenAgain(t *testing.T) {
 		w := remembering(t, s, time.Hour)
 		remembered := func(step, want string) {
 			t.Helper()
-			w.must(w.Check(w.ctx))
+			w.must(survey(w.Store))
 			if got := w.c.HGet(w.ctx, w.Meta(0), "remember").Val(); got != want || w.Remember() != time.Hour {
 				t.Errorf("%s: %q is recorded, and the store remembers for %v", step, got, w.Remember())
 			}

@@ -273,3 +273,8 @@ func (w *world) leased(ago time.Duration) {
 		w.must(w.c.ZAdd(w.ctx, w.Nodes(shard), redis.Z{Score: score, Member: w.node}).Err())
 	}
 }
+
+func survey(s *luascripts.Store) error {
+	_, err := s.Survey(context.Background(), nil)
+	return err
+}

@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,19 +125,21 @@ func (p *Pruner) PresencesOlderThan(ctx context.Context, age time.Duration) ([]p
 // the sweeps of the others.
 type aware interface{ Away(shard int) error }
 
-// answering returns the shards that may answer, and why the others are away.
-func (p *Pruner) answering() (shards []int, away luascripts.Away) {
-	away = make(luascripts.Away)
+// eachShard calls f with the shards that are not away. It returns those that are, and
+// those for which f fails.
+func (p *Pruner) eachShard(ctx context.Context, f func(shard int) error) (luascripts.Away, error) {
+	away, err := p.store.Survey(ctx, p.known)
+	if err != nil {
+		return nil, err
+	}
 	for shard := range p.store.Shards() {
-		if p.known != nil {
-			if err := p.known(shard); err != nil {
+		if away[shard] == nil {
+			if err := f(shard); err != nil {
 				away[shard] = err
-				continue
 			}
 		}
-		shards = append(shards, shard)
 	}
-	return shards, away
+	return away, nil
 }
 
 // failed says what could not be done, or not in all shards.
@@ -159,38 +162,28 @@ func checkAge(age time.Duration) error {
 
 func (p *Pruner) sweep(ctx context.Context, age time.Duration, why presence.Reason) ([]presence.Change, error) {
 	var changes []presence.Change
-	shards, away := p.answering()
-	if len(shards) == 0 {
-		return nil, failed("prune", away.Err())
-	}
-	// A shard that does not answer fails below, alone.
-	if err := p.store.Check(ctx, shards...); errors.Is(err, presence.ErrMismatch) {
-		return nil, failed("prune", err)
-	}
-	for _, shard := range shards {
+	away, err := p.eachShard(ctx, func(shard int) error {
 		s := sweep{Pruner: p, shard: shard, age: age, why: why}
 		err := s.run(ctx)
 		changes = append(changes, p.target.Report(s.events)...) // now, as later changes of its rooms are told at once
-		if err != nil && !errors.Is(err, luascripts.ErrHeld) {
-			away[shard] = err
+		if errors.Is(err, luascripts.ErrHeld) {
+			return nil
 		}
-	}
-	return changes, failed("prune", away.Err())
+		return err
+	})
+	return changes, failed("prune", cmp.Or(err, away.Err()))
 }
 
 // Rooms deletes the rooms without presences, and returns their names. Errors are like
 // those of Presences. A room that somebody enters at the same moment stays.
 func (p *Pruner) Rooms(ctx context.Context) ([]string, error) {
 	var deleted []string
-	shards, away := p.answering()
-	for _, shard := range shards {
+	away, err := p.eachShard(ctx, func(shard int) error {
 		gone, err := p.emptyShard(ctx, shard)
 		deleted = append(deleted, gone...)
-		if err != nil {
-			away[shard] = err
-		}
-	}
-	return deleted, failed("prune rooms", away.Err())
+		return err
+	})
+	return deleted, failed("prune rooms", cmp.Or(err, away.Err()))
 }
 
 func (p *Pruner) emptyShard(ctx context.Context, shard int) (deleted []string, err error) {

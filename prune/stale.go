@@ -48,23 +48,6 @@ func (p *Pruner) Stale(ctx context.Context, age time.Duration) ([]StaleRoom, err
 	return stale, failed("stale presences", away.Err())
 }
 
-// eachShard calls f with the shards that are not away. It returns those that are, and
-// those for which f fails.
-func (p *Pruner) eachShard(ctx context.Context, f func(shard int) error) (luascripts.Away, error) {
-	away, err := p.store.Survey(ctx, p.known)
-	if err != nil {
-		return nil, err
-	}
-	for shard := range p.store.Shards() {
-		if away[shard] == nil {
-			if err := f(shard); err != nil {
-				away[shard] = err
-			}
-		}
-	}
-	return away, nil
-}
-
 // leavers are the channels that would leave each room, and whether they are in grace.
 type leavers map[string]map[string]bool
 
