@@ -43,6 +43,9 @@ func (o *outgoing) end(heard int64, err error) {
 	close(o.done)
 }
 
+// gone reports whether its caller has given up.
+func (o *outgoing) gone() bool { return o.ctx.Err() != nil }
+
 func newPublisher(store *luascripts.Store, sealer *seal.Sealer) *publisher {
 	p := &publisher{store: store, sealer: sealer}
 	for range store.Shards() {
@@ -69,6 +72,7 @@ func (p *publisher) publish(ctx context.Context, shard int, topic, frame string)
 	case <-o.done:
 		return o.heard, o.err
 	case <-ctx.Done():
+		p.queues[shard].GiveUp((*outgoing).gone)
 		return 0, unavailable(ctx.Err())
 	}
 }
@@ -79,7 +83,7 @@ func (p *publisher) flush(batch []*outgoing) {
 	pipe := p.store.Client().Pipeline()
 	replies := make([]*redis.IntCmd, len(batch))
 	for i, o := range batch {
-		if o.ctx.Err() == nil {
+		if !o.gone() {
 			replies[i] = p.store.Publish(ctx, pipe, o.topic, &o.frame)
 		}
 	}

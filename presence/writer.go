@@ -81,6 +81,7 @@ func (w *writer) do(ctx context.Context, ops ...luascripts.Op) ([]luascripts.Res
 		return o.results, o.err
 	case <-ctx.Done():
 		if p.answered.CompareAndSwap(false, true) {
+			w.queue.GiveUp(func(p *write) bool { return p.answered.Load() })
 			return nil, unavailable(ctx.Err())
 		}
 		o := <-p.done

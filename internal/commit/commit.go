@@ -4,19 +4,21 @@ package commit
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 )
 
 // Queue runs batches one after the other. It is safe for concurrent use.
 //
-// The number of callers bounds it: each waits for the outcome of what it pushed, so
-// none has more than one item in the queue.
+// The callers that wait bound it: each has one item there. Of callers that have given
+// up, no more items are left than of those that wait.
 type Queue[T any] struct {
 	take func(pending []T) int
 	run  func(batch []T)
 
 	mu      sync.Mutex
 	pending []T
+	gaveUp  int // callers, since their items were last taken out
 	running bool
 	idle    sync.Cond
 }
@@ -37,6 +39,17 @@ func (q *Queue[T]) Push(item T) {
 	if !q.running {
 		q.running = true
 		go q.drain()
+	}
+}
+
+// GiveUp says that a caller waits no more. Once as many have done so as may still wait,
+// it takes out the items that are gone: a call costs little, however long the queue.
+func (q *Queue[T]) GiveUp(gone func(item T) bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.gaveUp++; q.gaveUp > len(q.pending)/2 {
+		q.pending = slices.DeleteFunc(q.pending, gone)
+		q.gaveUp = 0
 	}
 }
 

@@ -129,3 +129,37 @@ func TestConcurrentPush(t *testing.T) {
 		}
 	}
 }
+
+// While a batch takes long, callers that give up leave no more items than those that
+// wait, and these keep their order.
+func TestWhoGivesUpIsTakenOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate, longest, done := make(chan struct{}), 0, []int(nil)
+		q := commit.NewQueue(
+			func(pending []int) int { longest = max(longest, len(pending)); return len(pending) },
+			func(batch []int) {
+				done = append(done, batch...)
+				<-gate
+			})
+		q.Push(-1) // takes long
+		synctest.Wait()
+		gone := func(i int) bool { return i%100 != 0 }
+		var want []int
+		for i := range 10_000 {
+			q.Push(i)
+			if gone(i) {
+				q.GiveUp(gone)
+			} else {
+				want = append(want, i)
+			}
+		}
+		close(gate)
+		q.Wait()
+		if longest > 2*len(want) {
+			t.Errorf("%d items in the queue of %d callers", longest, len(want))
+		}
+		if got := slices.DeleteFunc(done[1:], gone); !slices.Equal(got, want) {
+			t.Errorf("carried out %v, want %v", got, want)
+		}
+	})
+}
