@@ -107,7 +107,7 @@ func (s *Store) firstStale(ctx context.Context, node string, shorts []string, en
 		entry, _ := entries[i].(string)
 		stale = append(stale, Stale{Short: shorts[i], Rooms: indexRooms(entry)})
 		for _, room := range stale[i].Rooms {
-			presences = append(presences, Graced{Room: room, Channel: node + "!" + shorts[i]})
+			presences = append(presences, Graced{Room: room, Channel: JoinChannel(node, shorts[i])})
 		}
 	}
 	fit, err := s.light(ctx, presences)
