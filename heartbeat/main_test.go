@@ -3,11 +3,11 @@ package heartbeat_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
 	"nhooyr.io/websocket"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/heartbeat"
+	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -18,4 +18,4 @@ var (
 	_ heartbeat.Conn[websocket.MessageType, websocket.StatusCode] = (*websocket.Conn)(nil)
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }

@@ -6,12 +6,11 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"go.uber.org/goleak"
-
 	"github.com/rollcall-go/rollcall/internal/commit"
+	"github.com/rollcall-go/rollcall/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 func all(pending []int) int { return len(pending) }
 

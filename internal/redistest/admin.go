@@ -26,6 +26,9 @@ func adminOptions(addr string) *redis.Options {
 		DialerRetries:         1,
 		PoolSize:              1,
 		ContextTimeoutEnabled: true,
+		DialTimeout:           patience,
+		ReadTimeout:           patience,
+		WriteTimeout:          patience,
 		DisableIdentity:       true,
 	}
 }

@@ -75,14 +75,16 @@ func (s *Server) ScriptKill() {
 func (s *Server) occupy(args ...any) {
 	s.t.Helper()
 	s.disturb("occupy", func(ctx context.Context, c *redis.Client) error {
-		// The connection is made before the time runs, which is for the command.
-		if err := c.Ping(ctx).Err(); err != nil {
+		// Only the wait for the answer is short: the command must have been sent.
+		o := adminOptions(c.Options().Addr)
+		o.ReadTimeout = 100 * time.Millisecond
+		hasty := redis.NewClient(o)
+		defer hasty.Close()
+		if err := poll(patience, func() error { return hasty.Ping(ctx).Err() }); err != nil {
 			return err
 		}
-		soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-		defer cancel()
-		err := c.Do(soon, args...).Err()
-		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		err := hasty.Do(ctx, args...).Err()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
 		}
 		return err

@@ -39,7 +39,7 @@ func to(t testing.TB, s *redistest.Server, i int, args ...any) error {
 }
 
 func TestSlotMigrates(t *testing.T) {
-	s := redistest.Cluster(t)
+	s := redistest.Cluster(t, "--cluster-node-timeout", "60000")
 	client := s.NewClient(t)
 	slot := s.Slot("{room}")
 	from := s.Owner(slot)
@@ -90,7 +90,7 @@ func TestSlotMigrates(t *testing.T) {
 }
 
 func TestClusterGrows(t *testing.T) {
-	s := redistest.Cluster(t)
+	s := redistest.Cluster(t, "--cluster-node-timeout", "60000")
 	client := s.NewClient(t)
 	for i := range 500 {
 		set(t, client, fmt.Sprint("key", i))
@@ -118,7 +118,7 @@ func TestClusterGrows(t *testing.T) {
 }
 
 func TestClusterFailsOver(t *testing.T) {
-	s := redistest.ClusterWithReplicas(t)
+	s := redistest.ClusterWithReplicas(t, "--cluster-require-full-coverage", "no")
 	ctx, client := t.Context(), s.NewClient(t)
 	keys := keysOf(s, 3)
 	for _, key := range keys {
@@ -173,7 +173,7 @@ func TestClusterIsolatesAMaster(t *testing.T) {
 	s.AwaitFailOver(0)
 	isolated := redis.NewClient(&redis.Options{Addr: old, MaxRetries: -1})
 	defer isolated.Close()
-	redistest.Eventually(t, 10*time.Second, func() error {
+	redistest.Eventually(t, patience, func() error {
 		if err := isolated.Get(t.Context(), keys[0]).Err(); !redis.HasErrorPrefix(err, "CLUSTERDOWN") {
 			return fmt.Errorf("it does not know that it is alone: %v", err)
 		}
@@ -202,7 +202,7 @@ func TestClusterServesInPart(t *testing.T) {
 		set(t, client, key)
 	}
 	s.Node(0).Stop()
-	redistest.Eventually(t, 20*time.Second, func() error {
+	redistest.Eventually(t, patience, func() error {
 		info, err := s.Node(1).NewClient(t).ClusterInfo(context.Background()).Result()
 		if err == nil && strings.Contains(info, "cluster_slots_fail:0") {
 			err = errors.New("not noticed")

@@ -14,8 +14,12 @@ import (
 	"github.com/rollcall-go/rollcall/internal/redistest"
 )
 
-// brisk makes a client give up soon and try nothing twice.
+// patience is for what must happen, however busy the machine is.
+const patience = 30 * time.Second
+
+// brisk makes a client try nothing twice, and give up when its context ends.
 func brisk(o *redis.UniversalOptions) {
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = patience, patience, patience
 	o.MaxRetries = -1
 	o.DialerRetries = 1
 	o.ContextTimeoutEnabled = true
@@ -26,7 +30,7 @@ func brisk(o *redis.UniversalOptions) {
 func exists(t testing.TB, client redis.UniversalClient, key string) bool {
 	t.Helper()
 	var n int64
-	redistest.Eventually(t, 5*time.Second, func() (err error) {
+	redistest.Eventually(t, patience, func() (err error) {
 		n, err = client.Exists(context.Background(), key).Result()
 		return err
 	})
@@ -98,7 +102,7 @@ func TestClusterReplicaTakesOver(t *testing.T) {
 	s := redistest.Cluster(t)
 	replica := s.AddReplica(0).NewClient(t)
 	s.Node(0).Kill()
-	redistest.Eventually(t, 20*time.Second, func() error {
+	redistest.Eventually(t, patience, func() error {
 		info, err := replica.Info(t.Context(), "replication").Result()
 		if err == nil && !strings.Contains(info, "role:master") {
 			err = errors.New("still a replica")

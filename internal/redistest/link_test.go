@@ -25,23 +25,44 @@ func linked(t *testing.T, f func(t *testing.T, s *redistest.Server, l *redistest
 	t.Run("bubble", func(t *testing.T) { redistest.Bubble(t, run) })
 }
 
+// hasty makes a client wait briefly for answers, but send as long as it takes.
+func hasty(o *redis.UniversalOptions) { o.ReadTimeout = 100 * time.Millisecond }
+
 // try sets a key and does not wait long for the answer.
 func try(t testing.TB, client redis.UniversalClient, key string) error {
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	return tryFor(t, client, key, time.Second)
+}
+
+func tryFor(t testing.TB, client redis.UniversalClient, key string, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	return client.Set(ctx, key, "value", 0).Err()
 }
 
 func mustFail(t testing.TB, client redis.UniversalClient, key string) {
 	t.Helper()
-	if err := try(t, client, key); err == nil {
+	if err := tryFor(t, client, key, 100*time.Millisecond); err == nil {
 		t.Fatalf("%s was set", key)
 	}
 }
 
+// unanswered sends what sets a key with a hasty client, which gets no answer.
+func unanswered(t testing.TB, client redis.UniversalClient, key string) {
+	t.Helper()
+	if err := tryFor(t, client, key, patience); err == nil {
+		t.Fatalf("%s was set", key)
+	}
+}
+
+// ready waits until a client has a connection.
+func ready(t testing.TB, client redis.UniversalClient) {
+	t.Helper()
+	redistest.Eventually(t, patience, func() error { return try(t, client, "{key}before") })
+}
+
 func eventually(t testing.TB, client redis.UniversalClient, key string) {
 	t.Helper()
-	redistest.Eventually(t, 5*time.Second, func() error {
+	redistest.Eventually(t, patience, func() error {
 		if !exists(t, client, key) {
 			return fmt.Errorf("no %s", key)
 		}
@@ -53,12 +74,12 @@ func eventually(t testing.TB, client redis.UniversalClient, key string) {
 // for the command that fails.
 
 func TestLinkFreeze(t *testing.T) {
-	linked(t, func(t *testing.T, s *redistest.Server, l *redistest.Link, client redis.UniversalClient) {
-		other := s.NewLink(t).NewClient(t)
-		set(t, client, "{key}before")
+	linked(t, func(t *testing.T, s *redistest.Server, l *redistest.Link, _ redis.UniversalClient) {
+		other, client := s.NewLink(t).NewClient(t), l.NewClient(t, brisk, hasty)
+		ready(t, client)
 
 		l.Freeze(redistest.Up)
-		mustFail(t, client, "{key}late")
+		unanswered(t, client, "{key}late")
 		if exists(t, other, "{key}late") {
 			t.Fatal("a command passed")
 		}
@@ -66,39 +87,37 @@ func TestLinkFreeze(t *testing.T) {
 		l.Heal()
 		eventually(t, other, "{key}late")
 
-		set(t, client, "{key}before")
+		ready(t, client)
 		l.Freeze(redistest.Down)
-		mustFail(t, client, "{key}unanswered")
+		unanswered(t, client, "{key}unanswered")
 		eventually(t, other, "{key}unanswered")
 		l.Heal()
 
 		l.Freeze(redistest.Both)
 		mustFail(t, client, "{key}both")
 		l.Heal()
-		if err := client.Ping(t.Context()).Err(); err != nil {
-			t.Fatalf("after it healed: %v", err)
-		}
+		ready(t, client)
 	})
 }
 
 func TestLinkSwallow(t *testing.T) {
-	linked(t, func(t *testing.T, s *redistest.Server, l *redistest.Link, client redis.UniversalClient) {
-		other := s.NewClient(t)
-		set(t, client, "{key}before")
+	linked(t, func(t *testing.T, s *redistest.Server, l *redistest.Link, _ redis.UniversalClient) {
+		other, client := s.NewClient(t), l.NewClient(t, brisk, hasty)
+		ready(t, client)
 
 		l.Swallow(redistest.Up)
-		mustFail(t, client, "{key}lost")
+		unanswered(t, client, "{key}lost")
 		l.Heal()
-		redistest.Eventually(t, 5*time.Second, func() error { return try(t, client, "{key}after") })
+		ready(t, client)
 		if exists(t, other, "{key}lost") {
 			t.Fatal("a command passed")
 		}
 
 		l.Swallow(redistest.Down)
-		mustFail(t, client, "{key}unanswered")
+		unanswered(t, client, "{key}unanswered")
 		eventually(t, other, "{key}unanswered")
 		l.Heal()
-		redistest.Eventually(t, 5*time.Second, func() error { return try(t, client, "{key}after") })
+		ready(t, client)
 	})
 }
 
@@ -148,7 +167,7 @@ func TestLinkDropRefuseCut(t *testing.T) {
 		if err := conn.Ping(t.Context()).Err(); err == nil {
 			t.Fatal("a connection was not dropped")
 		}
-		redistest.Eventually(t, 5*time.Second, func() error { return try(t, client, "after drop") })
+		redistest.Eventually(t, patience, func() error { return try(t, client, "after drop") })
 
 		l.Cut()
 		for range 3 { // the first fails on a dead connection
@@ -156,7 +175,7 @@ func TestLinkDropRefuseCut(t *testing.T) {
 		}
 		ping(t, s.NewClient(t, brisk))
 		l.Heal()
-		redistest.Eventually(t, 5*time.Second, func() error { return try(t, client, "after cut") })
+		redistest.Eventually(t, patience, func() error { return try(t, client, "after cut") })
 	})
 }
 
@@ -246,13 +265,12 @@ func TestLinkManyConnections(t *testing.T) {
 			t.Skip("a closed client of a cluster may open another connection")
 		}
 		const clients = 200
-		patient := func(o *redis.UniversalOptions) { o.DialTimeout = 20 * time.Second } // so many at once
 		ping := func() error {
 			errs := make([]error, clients)
 			var wg sync.WaitGroup
 			for i := range errs {
 				wg.Go(func() {
-					client := l.NewClient(t, brisk, patient)
+					client := l.NewClient(t, brisk)
 					defer client.Close()
 					errs[i] = client.Ping(t.Context()).Err()
 				})
@@ -263,7 +281,7 @@ func TestLinkManyConnections(t *testing.T) {
 		if err := ping(); err != nil {
 			t.Fatal(err)
 		}
-		redistest.Eventually(t, 5*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			if n := l.Conns(); n != 0 {
 				return fmt.Errorf("%d connections open", n)
 			}

@@ -182,7 +182,7 @@ func TestProcessBehindALink(t *testing.T) {
 			t.Fatal("set through a cut")
 		}
 		l.Heal()
-		redistest.Eventually(t, 5*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			_, err := redistest.Call[string](ctx, p, "set", "after")
 			return err
 		})

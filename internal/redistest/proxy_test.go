@@ -22,7 +22,7 @@ func TestProxyAddress(t *testing.T) {
 		t.Fatal("answered through a cut")
 	}
 	p.Heal()
-	redistest.Eventually(t, 5*time.Second, func() error { return client.Ping(t.Context()).Err() })
+	redistest.Eventually(t, patience, func() error { return client.Ping(t.Context()).Err() })
 }
 
 func TestProxyPoint(t *testing.T) {
@@ -35,7 +35,7 @@ func TestProxyPoint(t *testing.T) {
 		t.Fatal("an open connection was moved")
 	}
 	p.Drop()
-	redistest.Eventually(t, 5*time.Second, func() error { return try(t, client, "second") })
+	redistest.Eventually(t, patience, func() error { return try(t, client, "second") })
 	if !second.Mini().Exists("second") || first.Mini().Exists("second") {
 		t.Fatal("a new connection went to the old server")
 	}
@@ -50,7 +50,7 @@ func TestProxyToNobody(t *testing.T) {
 		t.Fatal("a stopped server answers")
 	}
 	s.Start()
-	redistest.Eventually(t, 5*time.Second, func() error { return client.Ping(t.Context()).Err() })
+	redistest.Eventually(t, patience, func() error { return client.Ping(t.Context()).Err() })
 }
 
 // A client in another process has nothing of the link but its routes.
@@ -62,7 +62,7 @@ func TestRoutes(t *testing.T) {
 		l.Cut()
 		mustFail(t, client, "key")
 		l.Heal()
-		redistest.Eventually(t, 5*time.Second, func() error { return try(t, client, "key") })
+		redistest.Eventually(t, patience, func() error { return try(t, client, "key") })
 	})
 }
 

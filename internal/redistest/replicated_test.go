@@ -39,7 +39,7 @@ func TestFailOverLosesWrites(t *testing.T) {
 	if p.PID() == killed || p.PID() == 0 {
 		t.Fatalf("process %d after %d", p.PID(), killed)
 	}
-	redistest.Eventually(t, 5*time.Second, func() error { return try(t, client, "c") })
+	redistest.Eventually(t, patience, func() error { return try(t, client, "c") })
 	has(t, client, "ac")
 
 	// And back, with nothing lost.
@@ -48,7 +48,7 @@ func TestFailOverLosesWrites(t *testing.T) {
 	p.Sync()
 	has(t, p.Replica.NewClient(t), "acd")
 	p.FailOver()
-	redistest.Eventually(t, 5*time.Second, func() error { return try(t, client, "d") })
+	redistest.Eventually(t, patience, func() error { return try(t, client, "d") })
 	has(t, client, "acd")
 }
 
@@ -63,7 +63,7 @@ func TestSplitBrain(t *testing.T) {
 	has(t, client, "a")
 	has(t, other, "b")
 	p.Rejoin()
-	redistest.Eventually(t, 5*time.Second, func() error { return try(t, client, "c") })
+	redistest.Eventually(t, patience, func() error { return try(t, client, "c") })
 	has(t, client, "bc")
 	refused(t, p.Replica.NewClient(t), "READONLY")
 }
@@ -75,7 +75,7 @@ func TestLinkFollowsFailOver(t *testing.T) {
 	set(t, client, "a")
 	p.Sync()
 	p.FailOver()
-	redistest.Eventually(t, 5*time.Second, func() error {
+	redistest.Eventually(t, patience, func() error {
 		n, err := client.Exists(t.Context(), "a").Result()
 		if err == nil && n == 0 {
 			err = fmt.Errorf("lost")

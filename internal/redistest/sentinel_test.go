@@ -34,6 +34,7 @@ func TestSentinelsReplaceAMaster(t *testing.T) {
 	w.DownAfter(500 * time.Millisecond)
 	w.Master.Kill()
 	w.AwaitFailOver()
+	w.DownAfter(time.Minute)
 	if w.Master != first {
 		t.Fatal("the master was not replaced")
 	}

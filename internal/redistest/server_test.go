@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -99,7 +98,7 @@ func TestClientOptions(t *testing.T) {
 
 func TestEventually(t *testing.T) {
 	calls := 0
-	redistest.Eventually(t, time.Second, func() error {
+	redistest.Eventually(t, patience, func() error {
 		if calls++; calls < 3 {
 			return errors.New("not yet")
 		}

@@ -20,6 +20,15 @@ func Main(m *testing.M, roles ...Role) {
 type suite struct{ m *testing.M }
 
 func (s suite) Run() int {
+	code := s.run()
+	if code == 0 {
+		// What is about to end may need longer than goleak itself waits.
+		_ = poll(patience, func() error { return goleak.Find() })
+	}
+	return code
+}
+
+func (s suite) run() int {
 	for _, p := range []*pool{&sharedCluster, &sharedSentinel} {
 		p.kept = true
 		defer p.close()
@@ -27,13 +36,17 @@ func (s suite) Run() int {
 	return s.m.Run()
 }
 
+// unmoved are the arguments of a cluster in which nobody takes a master's place,
+// and a busy machine is no reason to take one for dead.
+var unmoved = []string{"--cluster-replica-no-failover", "yes", "--cluster-node-timeout", "60000"}
+
 // The pools are global because a TestMain and its tests have nothing else in
 // common. In theirs nobody takes a master's place, so that a test which stops one
 // has to do with that alone.
 var (
 	sharedCluster = pool{
 		start: func(path string) ([]*process, error) {
-			return startCluster(path, clusterSize, clusterSize, clusterArgs([]string{"--cluster-replica-no-failover", "yes"}))
+			return startCluster(path, clusterSize, clusterSize, clusterArgs(unmoved))
 		},
 		server: func(t testing.TB, nodes []*process) *Server {
 			return clusterServer(t, nodes[:clusterSize], nodes[clusterSize:])

@@ -3,7 +3,7 @@ package seal_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/rollcall-go/rollcall/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }
