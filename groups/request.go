@@ -19,6 +19,8 @@ const (
 	maxAnswers = 256             // requests that a node works on at once
 
 	askAgain = 100 * time.Millisecond // while a living node does not hear
+
+	answerTimeout = time.Second // for sending one
 )
 
 // request asks the node that holds a channel to do something with it.
@@ -104,18 +106,13 @@ func (l *Layer) AskNode(ctx context.Context, node, op string, body, reply any) e
 		ctx, cancel = context.WithTimeout(ctx, askTimeout)
 		defer cancel()
 	}
-	deadline, _ := ctx.Deadline()
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
 	id, answered := l.requests.open()
 	defer l.requests.drop(id)
-	frame, err := json.Marshal(request{ID: id, From: l.opts.NodeID, Op: op, Timeout: time.Until(deadline).Milliseconds(), Body: raw})
-	if err != nil {
-		return err
-	}
-	if err := l.reach(ctx, node, encodePeer(kindRequest, frame)); err != nil {
+	if err := l.reach(ctx, node, request{ID: id, From: l.opts.NodeID, Op: op, Body: raw}); err != nil {
 		return err
 	}
 	select {
@@ -134,32 +131,42 @@ func (l *Layer) AskNode(ctx context.Context, node, op string, body, reply any) e
 	}
 }
 
-// reach sends a frame to a node until it hears it, or is not alive.
-func (l *Layer) reach(ctx context.Context, node, frame string) error {
-	heard, err := l.tell(ctx, node, frame)
-	for err == nil && heard == 0 {
-		if heard, err = l.reachAgain(ctx, node, frame); ctx.Err() != nil && heard == 0 {
-			return fmt.Errorf("%w: node %q does not hear: %w", ErrNoAnswer, node, ctx.Err())
+// reach sends a request to a node until it hears it, or is not alive.
+func (l *Layer) reach(ctx context.Context, node string, q request) error {
+	deadline, _ := ctx.Deadline()
+	for first := true; ; first = false {
+		q.Timeout = time.Until(deadline).Milliseconds()
+		frame, err := json.Marshal(q)
+		if err != nil {
+			return err
+		}
+		heard, err := l.tell(ctx, node, encodePeer(kindRequest, frame))
+		if heard > 0 || err != nil && (first || ctx.Err() == nil) {
+			return err
+		}
+		if err := l.awaitHearing(ctx, node); err != nil {
+			return err
 		}
 	}
-	return err
 }
 
-// reachAgain sends a frame once more, after a pause, to a node that is alive.
-func (l *Layer) reachAgain(ctx context.Context, node, frame string) (heard int64, err error) {
-	if err := l.unheard(ctx, node); !errors.Is(err, ErrNoAnswer) {
-		return 0, err
+// awaitHearing gives a node that is alive some time to hear again.
+func (l *Layer) awaitHearing(ctx context.Context, node string) error {
+	if err := l.unheard(ctx, node); !errors.Is(err, ErrNoAnswer) && ctx.Err() == nil {
+		return err
 	}
 	pause := time.NewTimer(askAgain)
 	defer pause.Stop()
 	select {
 	case <-pause.C:
-		return l.tell(ctx, node, frame)
 	case <-ctx.Done():
-		return 0, ctx.Err()
 	case <-l.done:
-		return 0, ErrClosed
+		return ErrClosed
 	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: node %q does not hear: %w", ErrNoAnswer, node, ctx.Err())
+	}
+	return nil
 }
 
 func (r *requests) open() (uint64, chan answer) {
@@ -218,12 +225,20 @@ func (l *Layer) serve(q request) {
 		}
 		frame, err := json.Marshal(a)
 		if err == nil {
-			_, err = l.tell(ctx, q.From, encodePeer(kindAnswer, frame))
+			err = l.answer(ctx, q.From, frame)
 		}
 		if err != nil {
 			l.log.Warn("request not answered", zap.String("op", q.Op), zap.String("from", q.From), zap.Error(err))
 		}
 	})
+}
+
+// answer is sent even if this node closes meanwhile: who asked waits for it.
+func (l *Layer) answer(ctx context.Context, node string, frame []byte) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+	defer cancel()
+	_, err := l.tell(ctx, node, encodePeer(kindAnswer, frame))
+	return err
 }
 
 func (l *Layer) respond(ctx context.Context, respond Responder, q request) (any, error) {

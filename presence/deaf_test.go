@@ -86,6 +86,27 @@ func TestOperationsOnANodeThatDoesNotHear(t *testing.T) {
 	}
 }
 
+// A node works on what it hears late for no longer than somebody waits for it.
+func TestTimeOfARequestThatIsHeardLate(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		client, wire := s.NewClient(t), &deaf{}
+		client.AddHook(wire)
+		a, b := startNode(t, client, nil, presence.Options{}), newNode(t, s, presence.Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		asked, _ := ctx.Deadline()
+		b.Layer.Respond("tell", func(ctx context.Context, _ []byte) (any, error) {
+			ends, ok := ctx.Deadline()
+			return ok && !ends.After(asked), nil
+		})
+		wire.make(b, 20)
+		inTime := false
+		if err := a.Layer.AskNode(ctx, b.Layer.NodeID(), "tell", nil, &inTime); err != nil || !inTime {
+			t.Errorf("it works on it for longer: %v", err)
+		}
+	})
+}
+
 // Messages are sent once: whoever sends one learns that it is lost, and that the channel
 // may be there.
 func TestAMessageToANodeThatDoesNotHear(t *testing.T) {
