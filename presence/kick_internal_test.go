@@ -247,3 +247,26 @@ func TestKickDuringADrain(t *testing.T) {
 		}
 	})
 }
+
+// A node that waits for a shard to register there is listed by the others already.
+func TestKickWhileANodeStarts(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		client := s.NewClient(t)
+		other, starting := newLayerOf(t, s.NewClient(t), 2), newLayerOf(t, client, 2)
+		tracker, g := newTrackerOn(t, other), &gate{kind: other.Store().Nodes(1)}
+		client.AddHook(g)
+		release := make(chan struct{})
+		g.set(func(run func() error) error { <-release; return run() })
+		started := make(chan stranger)
+		go func() { started <- newTrackerOn(t, starting) }()
+		synctest.Wait()
+		if nodes, err := tracker.Nodes(t.Context()); err != nil || len(nodes) != 2 {
+			t.Errorf("%+v, %v", nodes, err)
+		}
+		if _, err := tracker.Kick(t.Context(), Kick{User: "ana"}); err != nil {
+			t.Error(err)
+		}
+		close(release)
+		<-started
+	})
+}

@@ -23,19 +23,32 @@ func newStranger(t *testing.T, s *redistest.Server) stranger {
 
 func newStrangerOn(t *testing.T, client redis.UniversalClient) stranger {
 	t.Helper()
-	layer, err := groups.New(t.Context(), client, nil)
+	return newTrackerOn(t, newLayerOf(t, client, 0))
+}
+
+// newLayerOf takes 0 as the default number of shards.
+func newLayerOf(t *testing.T, client redis.UniversalClient, shards int) *groups.Layer {
+	t.Helper()
+	layer, err := groups.New(t.Context(), client, &groups.Options{Shards: shards})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := layer.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return layer
+}
+
+func newTrackerOn(t *testing.T, layer *groups.Layer) stranger {
+	t.Helper()
 	tracker, err := New(t.Context(), layer, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := tracker.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if err := layer.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})

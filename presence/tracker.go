@@ -102,13 +102,13 @@ func New(ctx context.Context, layer *groups.Layer, opts *Options) (*Tracker, err
 	}
 	t.Reader.down = t.Away
 	t.ctx, t.stop = context.WithCancel(context.Background())
+	t.respondToNodes() // as soon as one shard lists it, others may ask
 	if err := t.enter(ctx); err != nil {
 		t.stop()
 		t.work.Wait()
 		return nil, err
 	}
 	t.respond()
-	t.respondToNodes()
 	t.work.Go(func() { t.outages.Run(t.ctx) })
 	t.work.Go(t.flushing)
 	t.work.Go(func() { t.every(checkViews, t.checkViews) })
