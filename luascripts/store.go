@@ -104,7 +104,7 @@ func (s *Store) Publish(ctx context.Context, pipe redis.Pipeliner, topic string,
 	return cmd
 }
 
-// publication is a command that the client does not retry.
+// publication is once with the methods of an IntCmd, which hooks of the client may use.
 type publication struct{ *redis.IntCmd }
 
 // NoRetry implements redis.Cmder.
