@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
@@ -227,6 +229,56 @@ func TestAChannelThatIsBroughtBackWithoutItsRoom(t *testing.T) {
 		}
 		if members := n.layer.Members("lobby"); !e.isIn("lobby") || !slices.Equal(members, []string{c.Name()}) {
 			t.Errorf("members of the group %q, in the ledger: %v", members, e.isIn("lobby"))
+		}
+	})
+}
+
+// A prune that is heard of before the reply of an update brings back what was updated.
+func TestAnUpdateDuringAnEviction(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		client, g := s.NewClient(t), &gate{}
+		n, other := newStrangerOn(t, client), newStranger(t, s)
+		client.AddHook(g)
+		c, err := n.layer.NewChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana", Info: []byte("old")}); err != nil {
+			t.Fatal(err)
+		}
+		release, first, updated := make(chan struct{}), atomic.Bool{}, make(chan error, 1)
+		g.set(func(run func() error) error {
+			err := run()
+			if first.CompareAndSwap(false, true) {
+				<-release
+			}
+			return err
+		})
+		go func() {
+			_, err := n.Update(t.Context(), "lobby", c.Name(), []byte("new"))
+			updated <- err
+		}()
+		synctest.Wait()
+		_, short, _ := groups.SplitChannel(c.Name())
+		redistest.Advance(t, time.Second)
+		sweep := luascripts.Sweep{
+			Node: n.layer.NodeID(), MaxAge: time.Millisecond, Reason: byte(Pruned),
+			Stale: []luascripts.Stale{{Short: short, Rooms: []string{"lobby"}}},
+		}
+		if _, err := other.store.Prune(t.Context(), sweep); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		close(release)
+		if err := <-updated; err != nil {
+			t.Error(err)
+		}
+		g.open()
+		n.Touch(c.Name())
+		redistest.Advance(t, time.Minute)
+		list, err := n.Presences(t.Context(), "lobby")
+		if err != nil || len(list) != 1 || string(list[0].Info) != "new" {
+			t.Errorf("%+v, %v", list, err)
 		}
 	})
 }

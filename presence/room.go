@@ -75,9 +75,9 @@ func (r *localRoom) Event(frame string) error {
 		switch e := r.tracker.ledger.get(short); {
 		case e == nil:
 		case reason == Replaced:
-			r.tracker.hearReplaced(e, r.name, Revision(event.Revision))
+			r.tracker.whenFree(e, func() { r.tracker.replace(r.tracker.ctx, e, r.name, Revision(event.Revision)) })
 		default:
-			r.tracker.evict(e, r.name, Revision(event.Revision), reason)
+			r.tracker.hearPruned(e, r.name, Revision(event.Revision), reason)
 		}
 	}
 	return nil
@@ -112,13 +112,23 @@ func (t *Tracker) evict(e *entry, room string, at Revision, why Reason) {
 	t.tellEvicted(e, room, why)
 }
 
-// hearReplaced waits for operations in progress on the channel: Redis may know of its
-// addition before this node does.
-func (t *Tracker) hearReplaced(e *entry, room string, at Revision) {
+// hearPruned evicts a channel, at once if it can: many are pruned together.
+func (t *Tracker) hearPruned(e *entry, room string, at Revision, why Reason) {
+	if !e.op.tryNow() {
+		t.whenFree(e, func() { t.evict(e, room, at, why) })
+		return
+	}
+	defer t.ledger.unlock(e)
+	t.evict(e, room, at, why)
+}
+
+// whenFree calls f when no operation on the channel is in progress: Redis may know of
+// its addition or update before this node does.
+func (t *Tracker) whenFree(e *entry, f func()) {
 	t.spawn(func() {
 		if ok, _ := e.lock(t.ctx); ok {
 			defer t.ledger.unlock(e)
-			t.replace(t.ctx, e, room, at)
+			f()
 		}
 	})
 }
