@@ -18,7 +18,7 @@ import (
 	"github.com/rollcall-go/rollcall/prune"
 )
 
-// The README repeats serveRooms word for word; TestReadme compares them.
+// The README repeats serveRooms word for word; internal/published compares them.
 
 // serveRooms is one node: ws://.../ws/{room}?user=NAME enters a room, and all in
 // the room, on every node, get its new list of users after each change.

@@ -2,7 +2,6 @@ package presence_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -83,21 +82,4 @@ func logged(logs *observer.ObservedLogs) (lines []string) {
 		lines = append(lines, fmt.Sprintf("%s: %s", e.Level, e.Message))
 	}
 	return lines
-}
-
-// The page has the adapter for slog as the example has it.
-func TestThePageOnLogsHasTheAdapter(t *testing.T) {
-	example, err := os.ReadFile("../groups/example_slog_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := os.ReadFile("../docs/observability.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, adapter, _ := strings.Cut(string(example), "// slogCore is")
-	adapter, _, found := strings.Cut(adapter, "\n// Who logs with slog")
-	if want := "```go\n// slogCore is" + adapter + "```\n"; !found || !strings.Contains(string(page), want) {
-		t.Errorf("docs/observability.md must contain\n%s", want)
-	}
 }

@@ -351,27 +351,3 @@ func TestManySmallRooms(t *testing.T) {
 		}
 	})
 }
-
-func TestCodeOnThePageIsThatOfTheRecipes(t *testing.T) {
-	var source strings.Builder
-	for _, name := range files(t, "*.go") {
-		source.WriteString(name)
-	}
-	page := files(t, "../../docs/recipes.md")[0]
-	blocks := 0
-	for {
-		_, rest, found := strings.Cut(page, "```go\n")
-		if !found {
-			break
-		}
-		block, after, _ := strings.Cut(rest, "```")
-		if !strings.Contains(source.String(), block) {
-			t.Errorf("no recipe has\n%s", block)
-		}
-		page = after
-		blocks++
-	}
-	if blocks < 5 {
-		t.Errorf("%d blocks on the page", blocks)
-	}
-}

@@ -20,7 +20,7 @@ import (
 )
 
 // The snippets of docs/from-django-channels-presence.md are parts of this file;
-// TestDocument compares them.
+// internal/published compares them.
 
 // site is what a process has: its part of the channel layer, of the presences,
 // and of the pruning.

@@ -51,27 +51,6 @@ func TestTheSnippetIsTheTest(t *testing.T) {
 	if snippet.Len() == 0 || !strings.Contains(string(self), snippet.String()) {
 		t.Errorf("no test is:\n%s", &snippet)
 	}
-	code := string(self)
-	for _, name := range []string{"example_test.go", "socket_test.go"} {
-		more, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		code += string(more)
-	}
-	page, err := os.ReadFile("../../docs/testing.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := strings.Split(string(page), "```go\n")[1:]
-	for _, block := range blocks {
-		if block, _, _ = strings.Cut(block, "```"); !strings.Contains(code, block) {
-			t.Errorf("docs/testing.md has, and no test is:\n%s", block)
-		}
-	}
-	if len(blocks) < 3 || !strings.HasPrefix(blocks[0], snippet.String()) {
-		t.Error("docs/testing.md begins with another")
-	}
 }
 
 func TestConnectionsEnd(t *testing.T) {
