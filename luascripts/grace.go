@@ -20,12 +20,7 @@ func (s *Store) Due(ctx context.Context, shard int, now time.Time) ([]Graced, er
 	members, err := s.client.ZRangeByScore(ctx, s.Grace(shard), &redis.ZRangeBy{
 		Min: "-inf", Max: strconv.FormatInt(now.UnixMilli(), 10), Count: MaxSweep,
 	}).Result()
-	if err != nil {
-		return nil, err
-	}
-	graced := gracedOf(members)
-	fit, err := s.light(ctx, graced)
-	return graced[:fit], err
+	return gracedOf(members), err
 }
 
 // AllGraced returns a page of the presences in grace from a cursor on, and the next
@@ -76,8 +71,26 @@ func gracedOf(members []string) []Graced {
 
 // Ungrace removes those of the given presences whose grace has ended, with the reasons
 // that they left with. With a reason, it removes all of them, with that reason. It
-// returns ErrHeld while sweeps are held.
+// takes as many steps as they need, and returns the published events, even with an
+// error: ErrHeld while sweeps are held.
 func (s *Store) Ungrace(ctx context.Context, shard int, graced []Graced, reason byte) ([]RoomEvent, error) {
+	var events []RoomEvent
+	for len(graced) > 0 {
+		fit, err := s.light(ctx, graced)
+		if err != nil {
+			return events, err
+		}
+		some, err := s.ungrace(ctx, shard, graced[:fit], reason)
+		events = append(events, some...)
+		if err != nil {
+			return events, err
+		}
+		graced = graced[fit:]
+	}
+	return events, nil
+}
+
+func (s *Store) ungrace(ctx context.Context, shard int, graced []Graced, reason byte) ([]RoomEvent, error) {
 	remember := s.remember.Load()
 	why := ""
 	if reason != 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -400,4 +401,32 @@ func TestDueIsBoundedAndAllGracedIsNot(t *testing.T) {
 			t.Errorf("closed: %v, %v, %v", errDue, errAll, errUngrace)
 		}
 	})
+}
+
+// Whatever the caller gives, one call of the script reads little.
+func TestUngraceTakesSteps(t *testing.T) {
+	for name, tt := range map[string]struct{ presences, info, atLeast int }{
+		"many":  {2*luascripts.MaxSweep + 1, 1, 3},
+		"large": {40, 64 << 10, 3}, // 1 MiB at a time
+	} {
+		t.Run(name, func(t *testing.T) {
+			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+				w := newWorld(t, s)
+				w.rarely = true
+				for i := range tt.presences {
+					short := fmt.Sprint(i)
+					w.write(add("lobby", short, "ann", strings.Repeat("x", tt.info)))
+					w.write(grace("lobby", short, time.Minute))
+				}
+				removed := 0
+				for _, e := range w.ungrace('k', w.allGraced()...) {
+					removed += len(e.Items)
+				}
+				if calls := w.Timings()["ungrace"].Calls; removed != tt.presences || calls < uint64(tt.atLeast) {
+					t.Errorf("%d items of events, in %d calls", removed, calls)
+				}
+				w.agree("n1")
+			})
+		})
+	}
 }
