@@ -47,21 +47,23 @@ func (s *Store) Adopt(ctx context.Context) error {
 }
 
 // Claim records the schema and the number of shards if nothing is recorded, for
-// processes that do not Register. It then does what Survey does.
+// processes that do not Register, and does what Survey does.
 func (s *Store) Claim(ctx context.Context) (Away, error) {
-	metas, away := s.metas(ctx, nil)
+	metas, gone := s.metas(ctx, nil)
 	if err := s.suit(metas); err != nil {
 		return nil, err
 	}
-	if first := metas[0]; away[0] == nil && first.schema+first.shards == "" {
+	if first := metas[0]; gone[0] == nil && first.schema+first.shards == "" {
 		pipe := s.client.Pipeline()
 		pipe.HSetNX(ctx, s.Meta(0), "schema", SchemaVersion)
 		pipe.HSetNX(ctx, s.Meta(0), "shards", s.Shards())
+		reply := s.askMeta(ctx, pipe, 0) // another may have been first
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, err
 		}
+		metas[0] = metaOf(reply)
 	}
-	return s.Survey(ctx, nil)
+	return s.found(metas, gone)
 }
 
 // Survey asks each shard by itself, except those for which known says why they are
@@ -71,6 +73,11 @@ func (s *Store) Claim(ctx context.Context) (Away, error) {
 // it returns an error.
 func (s *Store) Survey(ctx context.Context, known func(shard int) error) (Away, error) {
 	metas, gone := s.metas(ctx, known)
+	return s.found(metas, gone)
+}
+
+// found judges what the shards have answered.
+func (s *Store) found(metas []meta, gone Away) (Away, error) {
 	if err := s.suit(metas); err != nil {
 		return nil, err
 	}

@@ -1,12 +1,16 @@
 package luascripts_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -289,6 +293,55 @@ func TestAddTouches(t *testing.T) {
 		w.write(add("lobby", "1", "ann", ""))
 		if got := w.stale(time.Minute); len(got) != 0 {
 			t.Fatalf("stale %q", got)
+		}
+	})
+}
+
+// asked counts the commands of a name that a client sends, in no pipeline.
+type asked struct {
+	name string
+	n    *atomic.Int64
+}
+
+func (a asked) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (a asked) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+func (a asked) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == a.name {
+			a.n.Add(1)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// Whoever starts waits for a shard that is away once.
+func TestClaimAsksEachShardOnce(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		const shards = 4
+		client, sent := s.NewClient(t), asked{"hmget", new(atomic.Int64)}
+		client.AddHook(sent)
+		claim := func(shards int) error {
+			keys, err := luascripts.NewKeys("test", shards)
+			if err != nil {
+				t.Fatal(err)
+			}
+			store, err := luascripts.Open(t.Context(), client, keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = store.Claim(t.Context())
+			return err
+		}
+		for _, who := range []string{"the first", "the second"} {
+			sent.n.Store(0)
+			if err := claim(shards); err != nil || sent.n.Load() != shards {
+				t.Errorf("%s asked %d times, %v", who, sent.n.Load(), err)
+			}
+		}
+		if err := claim(2 * shards); !errors.Is(err, luascripts.ErrMismatch) {
+			t.Errorf("another number of shards: %v", err)
 		}
 	})
 }
