@@ -64,7 +64,7 @@ func kindOf(err error) string {
 	}
 	word, _, _ := strings.Cut(answer.Error(), " ")
 	switch word {
-	case "FENCED", "HELD", "SCHEMA", "SHARDS", "TAKEN", "CHANGED", "NOSCRIPT":
+	case "FENCED", "HELD", "SCHEMA", "SHARDS", "TAKEN", "CHANGED", "RECORD", "NOSCRIPT":
 		return "" // returned by a script of ours, or makes the client send the script
 	}
 	word = strings.ToLower(word)

@@ -37,5 +37,8 @@ func TestAMalformedRecordStopsABatchBeforeItsFirstWrite(t *testing.T) {
 				w.agree("n1")
 			}
 		}
+		if failed := w.Failures()["other"]; failed != 0 {
+			t.Errorf("%d refusals count as failures of Redis", failed)
+		}
 	})
 }
