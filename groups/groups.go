@@ -254,7 +254,8 @@ func (l *Layer) Send(ctx context.Context, channel string, m Message) error {
 	return err
 }
 
-// tell sends a frame to a node, and returns 0 if there is no such node.
+// tell sends a frame to a node, and returns 0 if it does not hear, for the reason that
+// unheard tells.
 func (l *Layer) tell(ctx context.Context, node, frame string) (heard int64, err error) {
 	return l.out.publish(ctx, l.store.Shard(node), l.store.Inbox(node), frame)
 }

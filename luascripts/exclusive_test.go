@@ -103,6 +103,12 @@ var exclusives = []struct {
 		events: []string{"lobby +2=ann >ann 1/1/0"},
 	}},
 	{writeRow: writeRow{
+		name:  "those that leave share a batch, and free their places",
+		given: []ops{{exclusive(add("lobby", "1", "ann", ""))}, {exclusive(add("lobby", "2", "bob", ""))}, {exclusive(add("lobby", "3", "cat", ""))}},
+		ops:   ops{remove("lobby", "1"), add("lobby", "4", "ann", ""), drop("lobby", "2"), update("lobby", "3", "hi")}, status: "-+-~",
+		events: []string{"lobby -l,1=ann +4=ann -d,2=bob ~3=cat:hi <bob 2/2/0"},
+	}},
+	{writeRow: writeRow{
 		name:  "who is in grace gives way, for the reason for which it left",
 		given: []ops{{exclusive(add("lobby", "1", "ann", "hi"))}, {grace("lobby", "1", time.Minute)}},
 		ops:   ops{exclusive(add("lobby", "2", "ann", "hi"))}, status: "+",

@@ -1,7 +1,7 @@
 -- exclusive: only the newest of an identity's exclusive channels in a room stays. Its
 -- claim is in a hash. The field is the room's name, with its length before it, and the
--- identity; the value is the channel. An operation on a claim is alone in its room in a
--- batch.
+-- identity; the value is the channel. An operation that may take a claim is alone in its
+-- room in a batch; one that only gives up a claim need not be.
 
 local exclusive_key
 local claims = {} -- channels by claim, false if it is given up
