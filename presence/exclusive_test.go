@@ -167,13 +167,9 @@ func TestOneOfManyStays(t *testing.T) {
 // A node that did not hear that its channel was replaced, as it heard nothing at
 // the time, or as Redis has lost all, does not bring it back.
 func TestWhoWasReplacedStaysAway(t *testing.T) {
-	for name, harm := range map[string]func(*testing.T, *redistest.Server, *node){
-		"connections lost": func(t *testing.T, s *redistest.Server, _ *node) { s.DropClients() },
-		"all data lost": func(t *testing.T, s *redistest.Server, n *node) {
-			if err := n.Store().Flush(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		},
+	for name, harm := range map[string]func(*redistest.Server){
+		"connections lost": (*redistest.Server).DropClients,
+		"all data lost":    (*redistest.Server).Flush,
 	} {
 		t.Run(name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, s *redistest.Server) {
@@ -181,12 +177,12 @@ func TestWhoWasReplacedStaysAway(t *testing.T) {
 				a, b := newNode(t, s, opts), newNode(t, s, opts)
 				first, second := a.open(t), b.open(t)
 				a.addExclusive(t, "lobby", first, "ana")
-				harm(t, s, a)
+				harm(s)
 				redistest.Eventually(t, 10*time.Second, func() error {
 					_, _, err := b.Add(t.Context(), "lobby", second, presence.Member{User: "ana", Exclusive: true})
 					return err
 				})
-				harm(t, s, a)
+				harm(s)
 				redistest.Eventually(t, 10*time.Second, func() error {
 					a.Touch(first)
 					b.Touch(second)
