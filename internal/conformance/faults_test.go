@@ -77,7 +77,11 @@ func TestOutageInTheMiddle(t *testing.T) {
 			for what, breaks := range breaks {
 				t.Run(name+"/"+at+"/"+what, func(t *testing.T) {
 					redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-						n, probe := newNode(t, s, quick()), newProber(t, s, nil)
+						c := quick()
+						if !breaks.fails { // nor may it because the machine is busy
+							c.presence.Lease = 6 * time.Second
+						}
+						n, probe := newNode(t, s, c), newProber(t, s, nil)
 						ch, other := n.open(t), n.enter(t, "elsewhere", "eve")
 						// The scripts are known, and the channel has another room.
 						n.add(t, "garden", ch, "ana")
@@ -221,7 +225,9 @@ func TestOutagesUnderLoadAgree(t *testing.T) {
 // Redis loses everything. Each node adds again what it holds, and nothing else.
 func TestNodesAddAgainWhatRedisHasLost(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		nodes, probe := fleet(t, s, 2, quick()), newProber(t, s, nil)
+		c := quick()
+		c.presence.Lease = 3 * time.Second // nothing may fail before the loss
+		nodes, probe := fleet(t, s, 2, c), newProber(t, s, nil)
 		var channels []*groups.Channel
 		for i, n := range nodes {
 			ch := n.enter(t, "lobby", fmt.Sprint("user", i))

@@ -230,7 +230,7 @@ func layerReconnect(t *testing.T, s *redistest.Server) {
 		t.Fatal("not told of the gap")
 	}
 	redistest.Eventually(t, patience, func() error {
-		members, err := probe.members(t.Context(), "lobby", ch)
+		members, err := probe.trial(t.Context(), "lobby", ch)
 		if err == nil && len(members) != 1 {
 			err = fmt.Errorf("group reaches %q", members)
 		}

@@ -73,7 +73,7 @@ func pruneWithoutNode(t *testing.T, s *redistest.Server) {
 	}
 	// The node learns of it as from any other.
 	redistest.Eventually(t, patience, func() error {
-		members, err := probe.members(t.Context(), "lobby", ch)
+		members, err := probe.trial(t.Context(), "lobby", ch)
 		if err == nil && len(members) != 0 {
 			err = errors.New("still in the group")
 		}

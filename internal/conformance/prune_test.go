@@ -32,7 +32,7 @@ func pruneDefault(t *testing.T, s *redistest.Server) {
 		stale = append(stale, ch.Name())
 	}
 	fresh := n.enter(t, "lobby", "ana")
-	n.age(t, fresh, 59*time.Second)
+	n.age(t, fresh, 45*time.Second)
 	n.enter(t, "quiet", "ana")
 	joins := len(n.heard(t, 8))
 
@@ -85,7 +85,7 @@ func pruneStrictly(t *testing.T, s *redistest.Server) {
 
 func pruneExplicitAge(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	n.age(t, n.enter(t, "lobby", "ana"), 10*time.Second)
+	n.age(t, n.enter(t, "lobby", "ana"), 50*time.Second)
 	n.age(t, n.enter(t, "lobby", "ben"), 2*time.Second)
 	for _, age := range []time.Duration{0, -time.Second} {
 		var invalid *presence.InvalidError
@@ -96,10 +96,10 @@ func pruneExplicitAge(t *testing.T, s *redistest.Server) {
 	if changes, err := n.Pruner.PresencesOlderThan(t.Context(), time.Hour); err != nil || len(changes) != 0 {
 		t.Errorf("an hour: %+v, %v", changes, err)
 	}
-	changes, err := n.Pruner.PresencesOlderThan(t.Context(), 5*time.Second)
+	changes, err := n.Pruner.PresencesOlderThan(t.Context(), 25*time.Second)
 	if err != nil || len(changes) != 1 || len(changes[0].Removed) != 1 ||
 		changes[0].Removed[0].User != "ana" || changes[0].Removed[0].Reason != presence.Pruned {
-		t.Errorf("5 s: %+v, %v", changes, err)
+		t.Errorf("25 s: %+v, %v", changes, err)
 	}
 }
 

@@ -44,7 +44,7 @@ func rules(t *testing.T, blocks ...string) []string {
 // A user with the rights of docs/operations.md may do all that there is, and has no
 // right that nothing needs.
 func TestSmallestRights(t *testing.T) {
-	for block, s := range map[string]*redistest.Server{"acl-single": redistest.Real(t), "acl-cluster": redistest.Cluster(t)} {
+	for block, s := range map[string]*redistest.Server{"acl-single": redistest.Real(t), "acl-cluster": redistest.Cluster(t, "--cluster-node-timeout", "60000")} {
 		t.Run(s.Name(), func(t *testing.T) {
 			granted := rules(t, "acl", block)
 			s.SetUser("rollcall", append(granted, ">secret")...)

@@ -43,6 +43,7 @@ func TestTLS(t *testing.T) {
 // is there again, with the new master, and no watcher was told that they went.
 func TestSentinel(t *testing.T) {
 	s := redistest.Sentinels(t)
+	s.DownAfter(time.Minute) // until one is killed
 	newClient := func() redis.UniversalClient {
 		return s.NewClient(t, func(o *redis.UniversalOptions) {
 			o.DialTimeout, o.ReadTimeout = time.Second, time.Second
@@ -55,6 +56,7 @@ func TestSentinel(t *testing.T) {
 	w, err := b.tracker.Watch(t.Context(), "lobby", nil)
 	a.must(err)
 	t.Cleanup(w.Close)
+	s.DownAfter(time.Second)
 	s.Master.Kill()
 	s.AwaitFailOver()
 	zed, err := a.layer.NewChannel()

@@ -39,7 +39,7 @@ func newNode(t *testing.T, client redis.UniversalClient) *node {
 		t.Fatal(err)
 	}
 	n.tracker, err = presence.New(t.Context(), n.layer, &presence.Options{
-		MaxAge: time.Second, FlushInterval: 100 * time.Millisecond, Lease: 600 * time.Millisecond, RememberUsers: time.Hour,
+		MaxAge: time.Second, FlushInterval: 100 * time.Millisecond, Lease: 6 * time.Second, RememberUsers: time.Hour,
 	})
 	if err == nil {
 		n.pruner, err = prune.New(n.tracker, nil)
