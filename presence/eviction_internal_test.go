@@ -101,7 +101,7 @@ func TestAnAdditionDuringAnEviction(t *testing.T) {
 	go func() { added <- add() }()
 	eventually := func(what string, done func() bool) {
 		t.Helper()
-		redistest.Eventually(t, 10*time.Second, func() error {
+		redistest.Eventually(t, 30*time.Second, func() error {
 			if !done() {
 				return errors.New(what)
 			}

@@ -27,7 +27,7 @@ func (n *node) addExclusive(t *testing.T, room, channel, user string) {
 func (n *node) replaced(t *testing.T, room string, channels ...string) {
 	t.Helper()
 	slices.Sort(channels)
-	redistest.Eventually(t, 10*time.Second, func() error {
+	redistest.Eventually(t, patience, func() error {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		var got []string
@@ -52,7 +52,7 @@ func only(t *testing.T, n *node, room, channel string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, 10*time.Second, func() error {
+	redistest.Eventually(t, patience, func() error {
 		list, err := n.Presences(t.Context(), room)
 		if err != nil || len(list) != 1 || list[0].Channel != channel {
 			return fmt.Errorf("%+v, %v, want %s", list, err, channel)
@@ -149,7 +149,7 @@ func TestOneOfManyStays(t *testing.T) {
 			t.Fatalf("%d presences, %v", len(list), err)
 		}
 		only(t, nodes[1], "lobby", list[0].Channel)
-		redistest.Eventually(t, 10*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			told := 0
 			for _, n := range nodes {
 				n.mu.Lock()
@@ -178,12 +178,12 @@ func TestWhoWasReplacedStaysAway(t *testing.T) {
 				first, second := a.open(t), b.open(t)
 				a.addExclusive(t, "lobby", first, "ana")
 				harm(s)
-				redistest.Eventually(t, 10*time.Second, func() error {
+				redistest.Eventually(t, patience, func() error {
 					_, _, err := b.Add(t.Context(), "lobby", second, presence.Member{User: "ana", Exclusive: true})
 					return err
 				})
 				harm(s)
-				redistest.Eventually(t, 10*time.Second, func() error {
+				redistest.Eventually(t, patience, func() error {
 					a.Touch(first)
 					b.Touch(second)
 					a.mu.Lock()
@@ -274,7 +274,7 @@ func TestAPrunedExclusiveChannel(t *testing.T) {
 		}
 		pruneAll := func(want int) {
 			t.Helper()
-			redistest.Eventually(t, 10*time.Second, func() error {
+			redistest.Eventually(t, patience, func() error {
 				if _, err := pruner.PresencesOlderThan(t.Context(), time.Millisecond); err != nil {
 					return err
 				}
@@ -294,7 +294,7 @@ func TestAPrunedExclusiveChannel(t *testing.T) {
 		pruneAll(2)
 		b.addExclusive(t, "lobby", second, "ana")
 		a.Touch(first)
-		redistest.Eventually(t, 10*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if len(a.evicted) != 3 || a.evicted[2].Reason != presence.Replaced {

@@ -95,7 +95,7 @@ func (n *node) add(t *testing.T, room, channel, user string) presence.Revision {
 func (n *node) heard(t *testing.T, want int) []presence.Change {
 	t.Helper()
 	var got []presence.Change
-	redistest.Eventually(t, 5*time.Second, func() error {
+	redistest.Eventually(t, patience, func() error {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		got = append(got[:0], n.changes...)

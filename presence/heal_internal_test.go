@@ -82,7 +82,7 @@ func TestHealingThatFailsIsTriedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, 10*time.Second, func() error {
+	redistest.Eventually(t, 30*time.Second, func() error {
 		info, err := client.Info(ctx, "errorstats").Result()
 		if err == nil && !strings.Contains(info, "errorstat_OOM") {
 			err = errors.New("nothing was refused")
@@ -90,7 +90,7 @@ func TestHealingThatFailsIsTriedAgain(t *testing.T) {
 		return err
 	})
 	restore()
-	redistest.Eventually(t, 10*time.Second, func() error {
+	redistest.Eventually(t, 30*time.Second, func() error {
 		counts, err := tracker.Counts(ctx, "lobby")
 		if err == nil && counts.Presences != 2 {
 			err = fmt.Errorf("%+v", counts)

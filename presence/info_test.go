@@ -37,7 +37,7 @@ func newSealedNode(t *testing.T, s *redistest.Server, keys ...[]byte) (n *node, 
 		t.Fatal(err)
 	}
 	leave = func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := n.Tracker.Close(ctx); err != nil {
 			t.Error("close tracker:", err)

@@ -83,7 +83,7 @@ func TestKickOfAChannelInGrace(t *testing.T) {
 		if err := errors.Join(gone.Close(t.Context()), gone.Layer.Close(t.Context())); err != nil {
 			t.Fatal(err)
 		}
-		redistest.Eventually(t, 10*time.Second, func() error { // Redis notices that its connection has ended
+		redistest.Eventually(t, patience, func() error { // Redis notices that its connection has ended
 			if err := a.Layer.Send(t.Context(), left, groups.Message{}); !errors.Is(err, presence.ErrUnknownChannel) {
 				return fmt.Errorf("send: %v", err)
 			}

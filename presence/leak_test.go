@@ -61,7 +61,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		own := fmt.Sprint("room", i)
 		for _, room := range []string{"lobby", own} {
 			member := presence.Member{User: fmt.Sprint("user", i), Info: []byte(strings.Repeat("i", 100))}
-			redistest.Eventually(t, 10*time.Second, func() error { // a dropped connection is an error, to be tried again
+			redistest.Eventually(t, patience, func() error { // a dropped connection is an error, to be tried again
 				_, _, err := n.Add(t.Context(), room, ch.Name(), member)
 				return err
 			})
@@ -83,7 +83,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		case 3: // it comes back on another connection before the grace is over
 			_, _ = n.LeaveAllAfter(t.Context(), ch.Name(), presence.Disconnected, time.Minute)
 			again := n.open(t)
-			redistest.Eventually(t, 10*time.Second, func() error {
+			redistest.Eventually(t, patience, func() error {
 				_, _, err := n.Add(t.Context(), own, again, presence.Member{User: fmt.Sprint("user", i)})
 				return err
 			})
@@ -99,7 +99,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	tidy := func() {
 		t.Helper()
-		redistest.Eventually(t, 10*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			if err := endGraces(t, client, n); err != nil { // nobody waits for them here
 				return err
 			}
@@ -118,7 +118,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	for i := range 1000 {
 		cycle(i)
 	}
-	redistest.Eventually(t, 20*time.Second, func() error {
+	redistest.Eventually(t, patience, func() error {
 		tidy()
 		after := n.kept(t, client)
 		if after.goroutines > before.goroutines+5 || after.keys > before.keys || len(after.topics) > 2 || // inbox and pulse

@@ -75,7 +75,7 @@ func TestWhoIsMissedTooLateIsSoughtAgain(t *testing.T) {
 		seen, next := viewOf(t, n, "lobby"), viewOf(t, n, "den")
 		next.mu.Lock()
 		n.seekMissing()
-		redistest.Eventually(t, 10*time.Second, func() error {
+		redistest.Eventually(t, 30*time.Second, func() error {
 			if n.views.mu.TryLock() {
 				n.views.mu.Unlock()
 				return errors.New("it does not look")
@@ -91,7 +91,7 @@ func TestWhoIsMissedTooLateIsSoughtAgain(t *testing.T) {
 		n.seekMissing()
 		seen.mu.Unlock()
 		next.mu.Unlock()
-		redistest.Eventually(t, 10*time.Second, func() error {
+		redistest.Eventually(t, 30*time.Second, func() error {
 			seen.mu.Lock()
 			defer seen.mu.Unlock()
 			if seen.missing.any() || len(seen.members) > 0 {

@@ -101,7 +101,7 @@ func TestNobodyWaitsForARedisThatIsAway(t *testing.T) {
 		c := n.open(t)
 		n.add(t, "lobby", c, "ana")
 		s.Stop()
-		redistest.Eventually(t, 20*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			_, _, err := n.Add(t.Context(), "lobby", n.open(t), presence.Member{})
 			if h := n.Health(); err == nil || h.State != presence.Degraded {
 				return errors.New(h.String())
@@ -125,7 +125,7 @@ func TestNobodyWaitsForARedisThatIsAway(t *testing.T) {
 				t.Errorf("%s stutters: %s", name, text)
 			}
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 15*time.Second {
 			t.Errorf("took %v", took)
 		}
 		text, err := json.Marshal(n.Health())
@@ -134,11 +134,11 @@ func TestNobodyWaitsForARedisThatIsAway(t *testing.T) {
 			t.Errorf("%s, %v", text, err)
 		}
 		s.Start()
-		redistest.Eventually(t, 20*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			_, err := n.Counts(t.Context(), "lobby")
 			return err
 		})
-		redistest.Eventually(t, 20*time.Second, func() error { // other shards may take longer
+		redistest.Eventually(t, patience, func() error { // other shards may take longer
 			text, err := json.Marshal(n.Health())
 			if err == nil && string(text) != `{"state":"ready"}` {
 				err = errors.New(string(text))

@@ -251,7 +251,7 @@ func TestNamesHoldAnyText(t *testing.T) {
 
 func TestRedisAway(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		n := newNode(t, s, presence.Options{Lease: 300 * time.Millisecond})
+		n := newNode(t, s, presence.Options{Lease: 3 * time.Second})
 		stays, leaves, never := n.open(t), n.open(t), n.open(t)
 		n.add(t, "lobby", stays, "ana")
 		n.add(t, "lobby", leaves, "ben")
@@ -265,14 +265,14 @@ func TestRedisAway(t *testing.T) {
 			t.Errorf("leave all: %v", err)
 		}
 		s.Start()
-		redistest.Eventually(t, 20*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			users, err := n.Users(t.Context(), "lobby")
 			if err == nil && !slices.Equal(users, []string{"ana"}) {
 				err = errors.New(strings.Join(users, " "))
 			}
 			return err
 		})
-		redistest.Eventually(t, 20*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			_, _, err := n.Add(t.Context(), "lobby", never, presence.Member{User: "cleo"})
 			return err
 		})

@@ -83,7 +83,7 @@ func TestAReaderFindsANewMaster(t *testing.T) {
 		for what, read := range reads {
 			t.Run(what, func(t *testing.T) {
 				t.Parallel()
-				redistest.Eventually(t, 20*time.Second, func() error {
+				redistest.Eventually(t, patience, func() error {
 					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 					defer cancel()
 					return read(ctx, readers[what])

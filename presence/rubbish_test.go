@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
@@ -75,7 +74,7 @@ func TestRubbishOnTheBus(t *testing.T) {
 				}
 			}
 		}
-		redistest.Eventually(t, 20*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			redis, err := a.Snapshot(t.Context(), "lobby")
 			if err != nil {
 				return err

@@ -38,7 +38,7 @@ func TestStatsCountWhatANodeDid(t *testing.T) {
 		if err := b.Layer.Send(ctx, first, groups.Message{Type: "hello"}); err != nil {
 			t.Fatal(err)
 		}
-		redistest.Eventually(t, 5*time.Second, func() error { // before one of them leaves
+		redistest.Eventually(t, patience, func() error { // before one of them leaves
 			if n := a.Stats().Layer.Delivered; n < 3 {
 				return fmt.Errorf("%d delivered", n)
 			}
@@ -48,7 +48,7 @@ func TestStatsCountWhatANodeDid(t *testing.T) {
 		if _, err := a.LeaveAll(ctx, second, presence.Disconnected); err != nil {
 			t.Fatal(err)
 		}
-		redistest.Eventually(t, 5*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			st := a.Stats()
 			got := fmt.Sprintln(st.Layer.Channels, st.Rooms, st.Presences, st.Views,
 				st.Joins, st.Updates, st.Leaves[presence.Switched], st.Leaves[presence.Disconnected],
@@ -75,9 +75,12 @@ func TestStatsCountWhatANodeDid(t *testing.T) {
 				t.Errorf("%d errors of kind %s", n, kind)
 			}
 		}
-		if b.Stats().Joins != 1 || b.Stats().Layer.Sent != 1 || b.Stats().Layer.Delivered != 1 {
-			t.Errorf("the other node: %+v", b.Stats())
-		}
+		redistest.Eventually(t, patience, func() error {
+			if st := b.Stats(); st.Joins != 1 || st.Layer.Sent != 1 || st.Layer.Delivered != 1 {
+				return fmt.Errorf("the other node: %+v", st)
+			}
+			return nil
+		})
 	})
 }
 

@@ -126,7 +126,7 @@ func TestDoubtIsUndoneWithoutMemory(t *testing.T) {
 	restore := s.SetConfig("maxmemory", "1")
 	defer restore()
 	n.gate.open()
-	redistest.Eventually(t, 10*time.Second, func() error { return n.isUndone(t.Context()) })
+	redistest.Eventually(t, 30*time.Second, func() error { return n.isUndone(t.Context()) })
 }
 
 // Redis answers what became of the batch, and then refuses for a while, as a master

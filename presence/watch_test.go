@@ -29,7 +29,7 @@ func watch(t *testing.T, n watched, room string, opts *presence.WatchOptions) *p
 
 func next(t *testing.T, w *presence.Watcher) presence.Diff {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	d, err := w.Next(ctx)
 	if err != nil {
@@ -186,12 +186,12 @@ func TestAWatcherHealsWhatItMissed(t *testing.T) {
 		}
 		for i := range 5 {
 			s.DropClients()
-			redistest.Eventually(t, 10*time.Second, func() error {
+			redistest.Eventually(t, patience, func() error {
 				_, err := a.Remove(t.Context(), "lobby", channels[i])
 				return err
 			})
 		}
-		redistest.Eventually(t, 20*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			snapshot, err := a.Snapshot(t.Context(), "lobby")
 			if err != nil {
 				return err
@@ -290,7 +290,7 @@ func TestWaitForARevision(t *testing.T) {
 		if _, err := n.SnapshotAt(t.Context(), "lobby", r); !errors.Is(err, presence.ErrRemade) {
 			t.Errorf("a room that was made again: %v", err)
 		}
-		redistest.Eventually(t, 10*time.Second, func() error {
+		redistest.Eventually(t, patience, func() error {
 			if err := w.WaitFor(t.Context(), r); !errors.Is(err, presence.ErrRemade) {
 				return fmt.Errorf("a room that was made again: %v", err)
 			}
