@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/prune"
@@ -31,31 +32,17 @@ func (half) Away(shard int) error {
 func TestASweepLeavesOutWhatDoesNotAnswer(t *testing.T) {
 	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
 		ctx := t.Context()
-		layer, err := groups.New(ctx, s.NewClient(t), &groups.Options{Shards: 2})
-		if err != nil {
-			t.Fatal(err)
-		}
-		tracker, err := presence.New(ctx, layer, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _, _ = tracker.Close(ctx), layer.Close(ctx) }()
-		pruner, err := prune.New(half{tracker}, nil)
+		n := nodetest.Start(t, s.NewClient(t), nodetest.Options{Groups: &groups.Options{Shards: 2}})
+		pruner, err := prune.New(half{n.Tracker}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		rooms := map[int]string{}
 		for _, name := range []string{"a", "b", "c", "d", "e"} {
-			rooms[tracker.Store().Shard(name)] = name
+			rooms[n.Store().Shard(name)] = name
 		}
 		for _, room := range rooms {
-			ch, err := layer.NewChannel()
-			if err == nil {
-				_, _, err = tracker.Add(ctx, room, ch.Name(), presence.Member{})
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			n.Enter(t, room, "")
 		}
 		redistest.Advance(t, 2*time.Minute)
 		changes, err := pruner.Presences(ctx)

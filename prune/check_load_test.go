@@ -22,37 +22,18 @@ const stadium = 1200 // more than are read in one step
 // it has more.
 func busyNode(t *testing.T, s *redistest.Server) *node {
 	t.Helper()
-	layer, err := groups.New(t.Context(), s.NewClient(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	age, sweeps := 3*time.Second, 20*time.Millisecond
 	if !s.Real() {
 		age, sweeps = time.Minute, 500*time.Millisecond
 	}
-	n := &node{layer: layer}
-	n.Tracker, err = presence.New(t.Context(), layer, &presence.Options{
-		MaxAge: age, FlushInterval: age / 10, RememberUsers: time.Second,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.pruner, err = prune.New(n.Tracker, &prune.Options{Interval: sweeps})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		_, _ = n.Close(ctx), layer.Close(ctx)
-	})
-	return n
+	of := presence.Options{MaxAge: age, FlushInterval: age / 10, RememberUsers: time.Second}
+	return startNode(t, s, of, &prune.Options{Interval: sweeps})
 }
 
 // visit has one connection come, do this and that in some rooms, and go in one of
 // several ways, or say nothing any more and be pruned.
 func (n *node) visit(ctx context.Context, r *rand.Rand) error {
-	c, err := n.layer.NewChannel()
+	c, err := n.Layer.NewChannel()
 	if err != nil {
 		return err
 	}
@@ -118,7 +99,7 @@ func TestABusyFleetIsFoundRight(t *testing.T) {
 		nodes := []*node{busyNode(t, s), busyNode(t, s), busyNode(t, s)}
 		var crowd []*groups.Channel
 		for i := range stadium {
-			crowd = append(crowd, nodes[i%3].add(t, "stadium", fmt.Sprint("fan", i/2)))
+			crowd = append(crowd, nodes[i%3].Enter(t, "stadium", fmt.Sprint("fan", i/2)))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var visits atomic.Int64

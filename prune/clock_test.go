@@ -22,7 +22,7 @@ func TestSweepsAfterTheClockWentBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
 				n := newNode(t, s, time.Minute)
-				touched := n.add(t, "lobby", "ann").Name()
+				touched := n.Enter(t, "lobby", "ann").Name()
 				store := n.Store()
 				pass := func(d time.Duration) {
 					t.Helper()
@@ -61,10 +61,8 @@ func TestSweepsAfterTheClockWentBack(t *testing.T) {
 				if err != nil || fmt.Sprint(users) != "[ann]" {
 					t.Errorf("there are %q, %v", users, err)
 				}
-				n.mu.Lock()
-				defer n.mu.Unlock()
-				if len(n.evicted) > 0 {
-					t.Errorf("evicted: %+v", n.evicted)
+				if evicted := n.Evicted(); len(evicted) > 0 {
+					t.Errorf("evicted: %+v", evicted)
 				}
 			})
 		})

@@ -18,7 +18,7 @@ func TestTheClockGoesBackUnderASweepOfGraces(t *testing.T) {
 	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		for _, user := range []string{"ann", "bob"} {
-			if _, err := n.LeaveAllAfter(t.Context(), n.add(t, "lobby", user).Name(), presence.Left, time.Second); err != nil {
+			if _, err := n.LeaveAllAfter(t.Context(), n.Enter(t, "lobby", user).Name(), presence.Left, time.Second); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/prune"
@@ -17,100 +19,45 @@ import (
 func TestMain(m *testing.M) { redistest.Main(m) }
 
 type node struct {
-	*presence.Tracker
-	layer  *groups.Layer
+	*nodetest.Node
+	nodetest.Recorder
 	pruner *prune.Pruner
-
-	mu      sync.Mutex
-	bulk    []presence.Change
-	evicted []presence.Eviction
 }
 
 func newNode(t *testing.T, s *redistest.Server, maxAge time.Duration) *node {
 	t.Helper()
-	layer, err := groups.New(t.Context(), s.NewClient(t), nil)
-	if err != nil {
+	return startNode(t, s, presence.Options{MaxAge: maxAge}, nil)
+}
+
+func startNode(t *testing.T, s *redistest.Server, of presence.Options, sweeps *prune.Options) *node {
+	t.Helper()
+	n := &node{}
+	n.Node = nodetest.Start(t, s.NewClient(t), nodetest.Options{Presence: n.Record(of)})
+	var err error
+	if n.pruner, err = prune.New(n.Tracker, sweeps); err != nil {
 		t.Fatal(err)
 	}
-	n := &node{layer: layer}
-	n.Tracker, err = presence.New(t.Context(), layer, &presence.Options{
-		MaxAge: maxAge,
-		OnChange: func(_ context.Context, _ *presence.Tracker, c presence.Change) {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			if c.Bulk {
-				n.bulk = append(n.bulk, c)
-			}
-		},
-		OnEvict: func(_ context.Context, _ *presence.Tracker, e presence.Eviction) {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.evicted = append(n.evicted, e)
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n.pruner, err = prune.New(n.Tracker, nil); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(n.Close(context.Background()), layer.Close(context.Background())); err != nil {
-			t.Error(err)
-		}
-	})
 	return n
 }
 
-func (n *node) add(t *testing.T, room, user string) *groups.Channel {
-	t.Helper()
-	c, err := n.layer.NewChannel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := n.Add(t.Context(), room, c.Name(), presence.Member{User: user}); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func (n *node) bulkChanges() []presence.Change {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return append([]presence.Change(nil), n.bulk...)
-}
-
-// age makes a channel look as if it was last seen a minute ago.
-func age(t *testing.T, n *node, c *groups.Channel, ago time.Duration) {
-	t.Helper()
-	_, short, _ := groups.SplitChannel(c.Name())
-	client := n.Store().Client()
-	now, err := client.Time(t.Context()).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for shard := range n.Store().Shards() { // in all where it is
-		key := n.Store().Presences(shard, n.layer.NodeID())
-		if err := client.Do(t.Context(), "ZADD", key, "XX", now.Add(-ago).UnixMilli(), short).Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return slices.DeleteFunc(n.Changes(), func(c presence.Change) bool { return !c.Bulk })
 }
 
 func TestPresencesArePrunedOnceAndReportedInBulk(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, time.Minute), newNode(t, s, time.Minute)
-		fresh := a.add(t, "lobby", "ana")
+		fresh := a.Enter(t, "lobby", "ana")
 		var stale []*groups.Channel
 		for i := range 450 { // more than one call takes
-			stale = append(stale, a.add(t, "lobby", fmt.Sprint("user", i)))
+			stale = append(stale, a.Enter(t, "lobby", fmt.Sprint("user", i)))
 		}
-		stale = append(stale, b.add(t, "garden", ""))
+		stale = append(stale, b.Enter(t, "garden", ""))
 		for _, c := range stale[:450] {
-			age(t, a, c, 61*time.Second)
+			a.Age(t, c, 61*time.Second)
 		}
-		age(t, b, stale[450], 61*time.Second)
-		age(t, a, fresh, 59*time.Second)
+		b.Age(t, stale[450], 61*time.Second)
+		a.Age(t, fresh, 59*time.Second)
 
 		var wg sync.WaitGroup
 		found := make([][]presence.Change, 4)
@@ -155,29 +102,27 @@ func TestPresencesArePrunedOnceAndReportedInBulk(t *testing.T) {
 func TestAPrunedChannelLeavesItsGroupAndIsTold(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		a, b := newNode(t, s, time.Minute), newNode(t, s, time.Minute)
-		c := a.add(t, "lobby", "ana")
-		b.add(t, "lobby", "ben")
-		age(t, a, c, time.Hour)
+		c := a.Enter(t, "lobby", "ana")
+		b.Enter(t, "lobby", "ben")
+		a.Age(t, c, time.Hour)
 		changes, err := b.pruner.Presences(t.Context())
 		if err != nil || len(changes) != 1 {
 			t.Fatalf("%+v, %v", changes, err)
 		}
 		redistest.Eventually(t, 5*time.Second, func() error {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			if len(a.evicted) != 1 {
-				return fmt.Errorf("evicted %+v", a.evicted)
+			if evicted := a.Evicted(); len(evicted) != 1 {
+				return fmt.Errorf("evicted %+v", evicted)
 			}
 			return nil
 		})
 		want := presence.Eviction{Channel: c.Name(), Room: "lobby", Reason: presence.TimedOut}
-		if a.evicted[0] != want {
-			t.Errorf("evicted %+v, want %+v", a.evicted[0], want)
+		if got := a.Evicted()[0]; got != want {
+			t.Errorf("evicted %+v, want %+v", got, want)
 		}
-		if err := b.layer.GroupSend(t.Context(), "lobby", groups.Message{Type: "hi"}); err != nil {
+		if err := b.Layer.GroupSend(t.Context(), "lobby", groups.Message{Type: "hi"}); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.layer.Send(t.Context(), c.Name(), groups.Message{Type: "direct"}); err != nil {
+		if err := b.Layer.Send(t.Context(), c.Name(), groups.Message{Type: "direct"}); err != nil {
 			t.Fatal(err)
 		}
 		if m, err := c.Receive(t.Context()); err != nil || m.Type != "direct" {
@@ -195,9 +140,9 @@ func TestAPrunedChannelLeavesItsGroupAndIsTold(t *testing.T) {
 func TestRooms(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
-		n.add(t, "occupied", "ana")
+		n.Enter(t, "occupied", "ana")
 		for i := range 250 {
-			c := n.add(t, fmt.Sprint("room", i), "ana")
+			c := n.Enter(t, fmt.Sprint("room", i), "ana")
 			if _, err := n.LeaveAll(t.Context(), c.Name(), presence.Left); err != nil {
 				t.Fatal(err)
 			}
@@ -217,8 +162,8 @@ func TestRooms(t *testing.T) {
 func TestAgeOfTheCallers(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
-		c := n.add(t, "lobby", "ana")
-		age(t, n, c, 10*time.Second)
+		c := n.Enter(t, "lobby", "ana")
+		n.Age(t, c, 10*time.Second)
 		for _, bad := range []time.Duration{0, -time.Second} {
 			var invalid *presence.InvalidError
 			if _, err := n.pruner.PresencesOlderThan(t.Context(), bad); !errors.As(err, &invalid) {
@@ -261,8 +206,8 @@ func TestFleetOnTheFakeClock(t *testing.T) {
 			nodes[i] = newNode(t, s, time.Minute)
 			runs.Go(func() { _ = nodes[i].pruner.Run(ctx) }) // ends with ctx
 		}
-		lively, silent := nodes[0].add(t, "lobby", "ana"), nodes[1].add(t, "lobby", "ben")
-		if err := nodes[2].layer.GroupSend(ctx, "lobby", groups.Message{Type: "hi"}); err != nil {
+		lively, silent := nodes[0].Enter(t, "lobby", "ana"), nodes[1].Enter(t, "lobby", "ben")
+		if err := nodes[2].Layer.GroupSend(ctx, "lobby", groups.Message{Type: "hi"}); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range []*groups.Channel{lively, silent} {

@@ -64,11 +64,11 @@ func TestSweepersRaceATouch(t *testing.T) {
 		for round := range rounds {
 			silent, loud := make([]*groups.Channel, channels), make([]*groups.Channel, channels)
 			for i := range channels {
-				silent[i], loud[i] = owner.add(t, "lobby", "ana"), owner.add(t, "lobby", "ben")
+				silent[i], loud[i] = owner.Enter(t, "lobby", "ana"), owner.Enter(t, "lobby", "ben")
 			}
 			for i := range channels {
-				age(t, owner, silent[i], maxAge+time.Second)
-				age(t, owner, loud[i], maxAge-time.Duration(i%4)*time.Millisecond) // it expires about now
+				owner.Age(t, silent[i], maxAge+time.Second)
+				owner.Age(t, loud[i], maxAge-time.Duration(i%4)*time.Millisecond) // it expires about now
 			}
 			var race sync.WaitGroup
 			removals := make(chan presence.Departure, 8*channels)
@@ -93,7 +93,7 @@ func TestSweepersRaceATouch(t *testing.T) {
 				}
 				<-time.After(rand.N(2 * time.Millisecond)) // a sweep reads before it removes
 				// What a flush does, at once.
-				if _, err := owner.Store().Touch(t.Context(), owner.Store().Shard("lobby"), owner.layer.NodeID(), shorts); err != nil {
+				if _, err := owner.Store().Touch(t.Context(), owner.Store().Shard("lobby"), owner.Layer.NodeID(), shorts); err != nil {
 					t.Error(err)
 				}
 			})

@@ -33,7 +33,7 @@ func TestEachShardIsReportedOnItsOwn(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		for i := range rooms {
-			age(t, n, n.add(t, fmt.Sprint("room ", i), "ana"), time.Hour)
+			n.Age(t, n.Enter(t, fmt.Sprint("room ", i), "ana"), time.Hour)
 		}
 		r := &reports{Tracker: n.Tracker}
 		pruner, err := prune.New(r, nil)

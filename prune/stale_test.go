@@ -32,7 +32,7 @@ func ageAll(t *testing.T, n *node, channels []*groups.Channel, ago time.Duration
 		members[i] = redis.Z{Score: float64(now.Add(-ago).UnixMilli()), Member: short}
 	}
 	for shard := range n.Store().Shards() { // in all where they are
-		if err := client.ZAddXX(t.Context(), n.Store().Presences(shard, n.layer.NodeID()), members...).Err(); err != nil {
+		if err := client.ZAddXX(t.Context(), n.Store().Presences(shard, n.Layer.NodeID()), members...).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,28 +93,28 @@ func TestStaleTellsWhatASweepThenDoes(t *testing.T) {
 		const pages = 2*luascripts.MaxSweep + 50
 		var together, apart []*groups.Channel
 		for i := range pages {
-			together = append(together, short.add(t, "crowd", fmt.Sprint("user", i)))
+			together = append(together, short.Enter(t, "crowd", fmt.Sprint("user", i)))
 		}
 		for i := range pages {
-			apart = append(apart, short.add(t, "hall", fmt.Sprint("guest", i%10)))
+			apart = append(apart, short.Enter(t, "hall", fmt.Sprint("guest", i%10)))
 		}
 		ageAll(t, short, together, 2*time.Hour) // more than a page has one time
 		for i, c := range apart {
-			age(t, short, c, time.Hour+time.Minute+time.Duration(i)*time.Millisecond)
+			short.Age(t, c, time.Hour+time.Minute+time.Duration(i)*time.Millisecond)
 		}
-		short.add(t, "hall", "guest3") // stays, so that guest3 does not go
-		short.add(t, "fresh", "ana")
-		ageAll(t, long, []*groups.Channel{long.add(t, "long", "ben")}, 2*time.Hour)
-		both := short.add(t, "mixed", "")
+		short.Enter(t, "hall", "guest3") // stays, so that guest3 does not go
+		short.Enter(t, "fresh", "ana")
+		ageAll(t, long, []*groups.Channel{long.Enter(t, "long", "ben")}, 2*time.Hour)
+		both := short.Enter(t, "mixed", "")
 		if _, _, err := short.Add(t.Context(), "crowd", both.Name(), presence.Member{User: "user0"}); err != nil {
 			t.Fatal(err)
 		}
-		age(t, short, both, 3*time.Hour)
+		short.Age(t, both, 3*time.Hour)
 		for i := range luascripts.MaxSweep + 50 {
-			short.leave(t, "wing", short.add(t, "wing", fmt.Sprint("guest", i%60)), -time.Duration(i/60+1)*time.Minute)
+			short.leave(t, "wing", short.Enter(t, "wing", fmt.Sprint("guest", i%60)), -time.Duration(i/60+1)*time.Minute)
 		}
-		short.leave(t, "wing", short.add(t, "wing", "guest3"), time.Minute)     // stays, too
-		short.deadline(t, "wing", short.add(t, "wing", "guest3"), -time.Minute) // and who is there
+		short.leave(t, "wing", short.Enter(t, "wing", "guest3"), time.Minute)     // stays, too
+		short.deadline(t, "wing", short.Enter(t, "wing", "guest3"), -time.Minute) // and who is there
 		haunt(t, short.Store(), "wing", "ghost", "gus")
 
 		stale, err := short.pruner.Stale(t.Context(), 0)
@@ -165,14 +165,7 @@ func TestStaleTellsOfKeys(t *testing.T) {
 		n := newNode(t, s, time.Hour)
 		enter := func(m presence.Member) *groups.Channel {
 			t.Helper()
-			c, err := n.layer.NewChannel()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, _, err := n.Add(t.Context(), "lobby", c.Name(), m); err != nil {
-				t.Fatal(err)
-			}
-			return c
+			return n.EnterAs(t, "lobby", m)
 		}
 		ageAll(t, n, []*groups.Channel{
 			enter(presence.Member{User: "ann", Key: "ann/phone"}),
@@ -202,8 +195,8 @@ func TestStaleTellsOfKeys(t *testing.T) {
 func TestStaleTakesAnAgeOfTheCallers(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
-		c := n.add(t, "lobby", "ana")
-		age(t, n, c, 10*time.Second)
+		c := n.Enter(t, "lobby", "ana")
+		n.Age(t, c, 10*time.Second)
 		for _, bad := range []time.Duration{-time.Second, time.Microsecond} {
 			var invalid *presence.InvalidError
 			if _, err := n.pruner.Stale(t.Context(), bad); !errors.As(err, &invalid) {
@@ -221,10 +214,10 @@ func TestStaleTakesAnAgeOfTheCallers(t *testing.T) {
 func TestEmptyRoomsTellsWhatRoomsThenDeletes(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
-		n.add(t, "occupied", "ana")
-		c := n.add(t, "again", "ana")
+		n.Enter(t, "occupied", "ana")
+		c := n.Enter(t, "again", "ana")
 		for i := range luascripts.MaxSweep + 50 {
-			c := n.add(t, fmt.Sprint("room", i), "ana")
+			c := n.Enter(t, fmt.Sprint("room", i), "ana")
 			if _, err := n.LeaveAll(t.Context(), c.Name(), presence.Left); err != nil {
 				t.Fatal(err)
 			}
@@ -232,7 +225,7 @@ func TestEmptyRoomsTellsWhatRoomsThenDeletes(t *testing.T) {
 		if _, err := n.LeaveAll(t.Context(), c.Name(), presence.Left); err != nil {
 			t.Fatal(err)
 		}
-		n.add(t, "again", "ben")
+		n.Enter(t, "again", "ben")
 		told, err := n.pruner.EmptyRooms(t.Context())
 		if err != nil || len(told) != luascripts.MaxSweep+50 {
 			t.Fatalf("%d rooms, %v", len(told), err)
@@ -253,7 +246,7 @@ func TestPagesSkipNothingWhileOthersPrune(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, time.Minute)
 		store := n.Store()
-		key := store.Presences(0, n.layer.NodeID())
+		key := store.Presences(0, n.Layer.NodeID())
 		now := time.Now()
 		var want []string
 		for i := range 3 * luascripts.MaxSweep {
@@ -265,7 +258,7 @@ func TestPagesSkipNothingWhileOthersPrune(t *testing.T) {
 			}
 		}
 		var got []string
-		for stale, err := range store.AllStale(t.Context(), 0, n.layer.NodeID(), now) {
+		for stale, err := range store.AllStale(t.Context(), 0, n.Layer.NodeID(), now) {
 			if err != nil {
 				t.Fatal(err)
 			}
