@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,11 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
-	"github.com/rollcall-go/rollcall/presence"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
@@ -70,50 +67,19 @@ func (r result) check(t *testing.T, status int, stdout string, stderr ...string)
 
 // fleet is one node whose presences a test makes old.
 type fleet struct {
-	*presence.Tracker
-	t     *testing.T
-	layer *groups.Layer
+	*nodetest.Node
+	t *testing.T
 }
 
 func newFleet(t *testing.T, s *redistest.Server, prefix string) *fleet {
 	t.Helper()
-	layer, err := groups.New(t.Context(), s.NewClient(t), &groups.Options{Prefix: prefix})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tracker, err := presence.New(t.Context(), layer, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(tracker.Close(context.Background()), layer.Close(context.Background())); err != nil {
-			t.Error(err)
-		}
-	})
-	return &fleet{tracker, t, layer}
+	return &fleet{nodetest.Start(t, s.NewClient(t), nodetest.Options{Groups: &groups.Options{Prefix: prefix}}), t}
 }
 
 // add enters a user from a new channel, last seen a while ago.
 func (f *fleet) add(room, user string, ago time.Duration) {
 	f.t.Helper()
-	c, err := f.layer.NewChannel()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	if _, _, err := f.Add(f.t.Context(), room, c.Name(), presence.Member{User: user}); err != nil {
-		f.t.Fatal(err)
-	}
-	client := f.Store().Client()
-	now, err := client.Time(f.t.Context()).Result()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	_, short, _ := groups.SplitChannel(c.Name())
-	err = client.ZAdd(f.t.Context(), f.Store().Presences(f.Store().Shard(room), f.layer.NodeID()),
-		redis.Z{Score: float64(now.Add(-ago).UnixMilli()), Member: short}).Err()
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	f.Age(f.t, f.Enter(f.t, room, user), ago)
 }
 
 // counts are those of the rooms in a line.
