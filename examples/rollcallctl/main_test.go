@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -24,9 +24,8 @@ const hostile = "\x1b[2J\n\"room\""
 
 // fleet is one node with some people, and how the command is called for it.
 type fleet struct {
-	*presence.Tracker
+	*nodetest.Node
 	t     *testing.T
-	layer *groups.Layer
 	redis string
 }
 
@@ -37,33 +36,13 @@ func newFleet(t *testing.T, s *redistest.Server) *fleet {
 
 func newFleetWith(t *testing.T, s *redistest.Server, opts *presence.Options) *fleet {
 	t.Helper()
-	layer, err := groups.New(t.Context(), s.NewClient(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tracker, err := presence.New(t.Context(), layer, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(tracker.Close(context.Background()), layer.Close(context.Background())); err != nil {
-			t.Error(err)
-		}
-	})
-	return &fleet{tracker, t, layer, strings.Join(s.Addrs, ",")}
+	n := nodetest.Start(t, s.NewClient(t), nodetest.Options{Presence: opts})
+	return &fleet{n, t, strings.Join(s.Addrs, ",")}
 }
 
 func (f *fleet) add(room, user string) string {
 	f.t.Helper()
-	c, err := f.layer.NewChannel()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	member := presence.Member{User: user, Info: []byte("busy")}
-	if _, _, err := f.Add(f.t.Context(), room, c.Name(), member); err != nil {
-		f.t.Fatal(err)
-	}
-	return c.Name()
+	return f.EnterAs(f.t, room, presence.Member{User: user, Info: []byte("busy")}).Name()
 }
 
 // call runs the command, and returns what it printed.
@@ -148,7 +127,7 @@ func TestRoomsMembersAndNodes(t *testing.T) {
 		}
 
 		nodes := objects[nodeRow](t, f.call(done, "-json", "nodes"))
-		if len(nodes) != 1 || nodes[0].Node != f.layer.NodeID() || !nodes[0].Alive || nodes[0].Channels == 0 {
+		if len(nodes) != 1 || nodes[0].Node != f.Layer.NodeID() || !nodes[0].Alive || nodes[0].Channels == 0 {
 			t.Errorf("nodes %+v", nodes)
 		}
 		if lines := fields(f.call(done, "nodes")); len(lines) != 2 || !strings.Contains(lines[1], "alive") {
@@ -163,7 +142,7 @@ func TestALargeRoomIsReadInPages(t *testing.T) {
 		store := f.Store()
 		fields := map[string]any{"": fmt.Sprintf("2 1 %d 0 %d", maxWhole+1, maxWhole+1)}
 		for i := range maxWhole + 1 {
-			fields[fmt.Sprint(f.layer.NodeID(), "!", i)] = "1700000000000\x00\x00"
+			fields[fmt.Sprint(f.Layer.NodeID(), "!", i)] = "1700000000000\x00\x00"
 		}
 		if err := store.Client().HSet(t.Context(), store.Room("stadium"), fields).Err(); err != nil {
 			t.Fatal(err)
@@ -206,7 +185,7 @@ func TestCheckRepairAndPrune(t *testing.T) {
 		channel := f.add("attic", "bob")
 		_, short, _ := groups.SplitChannel(channel)
 		old := redis.Z{Score: 1, Member: short}
-		if err := client.ZAdd(t.Context(), store.Presences(store.Shard("attic"), f.layer.NodeID()), old).Err(); err != nil {
+		if err := client.ZAdd(t.Context(), store.Presences(store.Shard("attic"), f.Layer.NodeID()), old).Err(); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, fields(f.call(done, "prune")), "ROOM REMOVED USERS GONE", `"attic" 1 "bob"`, `"attic" deleted`)
