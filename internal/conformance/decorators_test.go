@@ -46,8 +46,8 @@ var decoratorRows = []row{
 func touched(t *testing.T, s *redistest.Server, typ frameType, data string, wantCall bool) {
 	t.Helper()
 	n := newNode(t, s, flushing())
-	ch := n.enter(t, "lobby", "ana")
-	n.age(t, ch, 30*time.Second)
+	ch := n.Enter(t, "lobby", "ana")
+	n.Age(t, ch, 30*time.Second)
 	var got []string
 	errHandler := errors.New("the handler's")
 	receive := heartbeat.TouchPresence(n.Tracker, ch.Name(), func(_ context.Context, typ frameType, data []byte) error {
@@ -72,7 +72,7 @@ func touched(t *testing.T, s *redistest.Server, typ frameType, data string, want
 // A handler may be a method, run on any goroutine, or be missing.
 func touchAnyHandler(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	if err := heartbeat.TouchPresence[frameType](n.Tracker, ch.Name(), nil)(t.Context(), text, []byte("hello")); err != nil {
 		t.Error(err)
 	}
@@ -93,7 +93,7 @@ func touchAnyHandler(t *testing.T, s *redistest.Server) {
 
 func removeThenHandler(t *testing.T, s *redistest.Server) {
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	n.add(t, "garden", ch, "ana")
 	cause := errors.New("connection reset")
 	called := false
@@ -129,7 +129,7 @@ func removeThenHandler(t *testing.T, s *redistest.Server) {
 
 func removeWhateverTheHandlerDoes(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	func() {
 		defer func() {
 			if recover() == nil {
@@ -142,7 +142,7 @@ func removeWhateverTheHandlerDoes(t *testing.T, s *redistest.Server) {
 		t.Errorf("present %q, %v", state, err)
 	}
 	// The leave fails, and the handler is called all the same.
-	ch = n.enter(t, "lobby", "ana")
+	ch = n.Enter(t, "lobby", "ana")
 	n.Wire.lose(asked, "write", always)
 	defer n.Wire.heal()
 	called := false

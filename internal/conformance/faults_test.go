@@ -82,7 +82,7 @@ func TestOutageInTheMiddle(t *testing.T) {
 							c.presence.Lease = 6 * time.Second
 						}
 						n, probe := newNode(t, s, c), newProber(t, s, nil)
-						ch, other := n.open(t), n.enter(t, "elsewhere", "eve")
+						ch, other := n.Open(t), n.Enter(t, "elsewhere", "eve")
 						// The scripts are known, and the channel has another room.
 						n.add(t, "garden", ch, "ana")
 						if _, err := n.Remove(t.Context(), "elsewhere", other.Name()); err != nil {
@@ -157,7 +157,7 @@ func TestOutagesUnderLoadAgree(t *testing.T) {
 	var work sync.WaitGroup
 	for i, n := range nodes {
 		for j := range 3 {
-			ch := n.open(t)
+			ch := n.Open(t)
 			channels = append(channels, ch)
 			work.Go(func() {
 				for k := i + j; ; k++ {
@@ -183,9 +183,9 @@ func TestOutagesUnderLoadAgree(t *testing.T) {
 		}
 	}
 	for i := range 6 {
-		before := len(nodes[0].heardSoFar())
+		before := len(nodes[0].Changes())
 		redistest.Eventually(t, patience, func() error {
-			if len(nodes[0].heardSoFar()) < before+20 {
+			if len(nodes[0].Changes()) < before+20 {
 				return errors.New("no load")
 			}
 			return nil
@@ -230,9 +230,9 @@ func TestNodesAddAgainWhatRedisHasLost(t *testing.T) {
 		nodes, probe := fleet(t, s, 2, c), newProber(t, s, nil)
 		var channels []*groups.Channel
 		for i, n := range nodes {
-			ch := n.enter(t, "lobby", fmt.Sprint("user", i))
+			ch := n.Enter(t, "lobby", fmt.Sprint("user", i))
 			n.add(t, "garden", ch, "")
-			gone := n.enter(t, "lobby", "gone")
+			gone := n.Enter(t, "lobby", "gone")
 			if _, err := n.LeaveAll(t.Context(), gone.Name(), presence.Left); err != nil {
 				t.Fatal(err)
 			}
@@ -274,7 +274,7 @@ func TestATakenNodeIDIsRefused(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		id := config{groups: groups.Options{NodeID: "web-1"}}
 		first := newNode(t, s, id)
-		ch := first.enter(t, "lobby", "ana")
+		ch := first.Enter(t, "lobby", "ana")
 		layer, err := groups.New(t.Context(), s.NewClient(t), &groups.Options{NodeID: "web-1"})
 		if err != nil {
 			t.Fatal(err)
@@ -287,13 +287,8 @@ func TestATakenNodeIDIsRefused(t *testing.T) {
 		if users, err := first.Users(t.Context(), "lobby"); err != nil || !slices.Equal(users, []string{"ana"}) {
 			t.Errorf("users %q, %v", users, err)
 		}
-		if err := first.Tracker.Close(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if err := first.Layer.Close(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		first.End(t)
 		second := newNode(t, s, id)
-		second.enter(t, "lobby", "ben")
+		second.Enter(t, "lobby", "ben")
 	})
 }

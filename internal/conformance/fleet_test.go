@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/prune"
@@ -29,21 +30,17 @@ const patience = 60 * time.Second
 type config struct {
 	presence presence.Options
 	groups   groups.Options
-	change   func(n *node, c presence.Change) // called after it was noted
+	change   func(c presence.Change) // called after it was noted
 }
 
 // node is one process of a fleet, and what its handlers heard.
 type node struct {
-	*presence.Tracker
-	Layer  *groups.Layer
+	*nodetest.Node
+	nodetest.Recorder
 	Pruner *prune.Pruner
 	Client redis.UniversalClient
 	Wire   *wire
 	Logs   *observer.ObservedLogs
-
-	mu      sync.Mutex
-	changes []presence.Change
-	evicted []presence.Eviction
 }
 
 func newNode(t *testing.T, s *redistest.Server, c config) *node {
@@ -53,37 +50,14 @@ func newNode(t *testing.T, s *redistest.Server, c config) *node {
 	core, logs := observer.New(zapcore.InfoLevel)
 	n.Logs = logs
 	c.groups.Logger = zap.New(core)
+	if c.change != nil {
+		c.presence.OnChange = func(_ context.Context, _ *presence.Tracker, change presence.Change) { c.change(change) }
+	}
+	n.Node = nodetest.Start(t, n.Client, nodetest.Options{Groups: &c.groups, Presence: n.Record(c.presence)})
 	var err error
-	if n.Layer, err = groups.New(t.Context(), n.Client, &c.groups); err != nil {
-		t.Fatal(err)
-	}
-	c.presence.OnChange = func(_ context.Context, _ *presence.Tracker, change presence.Change) {
-		n.mu.Lock()
-		n.changes = append(n.changes, change)
-		n.mu.Unlock()
-		if c.change != nil {
-			c.change(n, change)
-		}
-	}
-	c.presence.OnEvict = func(_ context.Context, _ *presence.Tracker, e presence.Eviction) {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.evicted = append(n.evicted, e)
-	}
-	if n.Tracker, err = presence.New(t.Context(), n.Layer, &c.presence); err != nil {
-		_ = n.Layer.Close(t.Context())
-		t.Fatal(err)
-	}
 	if n.Pruner, err = prune.New(n.Tracker, nil); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := errors.Join(n.Tracker.Close(ctx), n.Layer.Close(ctx)); err != nil {
-			t.Error("close:", err)
-		}
-	})
 	return n
 }
 
@@ -97,15 +71,6 @@ func fleet(t *testing.T, s *redistest.Server, n int, c config) []*node {
 	return nodes
 }
 
-func (n *node) open(t *testing.T) *groups.Channel {
-	t.Helper()
-	ch, err := n.Layer.NewChannel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ch
-}
-
 func (n *node) add(t *testing.T, room string, ch *groups.Channel, user string) presence.Revision {
 	t.Helper()
 	_, revision, err := n.Add(t.Context(), room, ch.Name(), presence.Member{User: user})
@@ -115,35 +80,11 @@ func (n *node) add(t *testing.T, room string, ch *groups.Channel, user string) p
 	return revision
 }
 
-// enter adds a new channel to a room.
-func (n *node) enter(t *testing.T, room, user string) *groups.Channel {
-	t.Helper()
-	ch := n.open(t)
-	n.add(t, room, ch, user)
-	return ch
-}
-
-func (n *node) heardSoFar() []presence.Change {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.changes)
-}
-
 // heard waits for that many calls of the change handler in all, and returns
 // them.
 func (n *node) heard(t *testing.T, want int) []presence.Change {
 	t.Helper()
-	var got []presence.Change
-	redistest.Eventually(t, patience, func() error {
-		if got = n.heardSoFar(); len(got) < want {
-			return fmt.Errorf("%d changes heard, want %d", len(got), want)
-		}
-		return nil
-	})
-	if len(got) != want {
-		t.Fatalf("%d changes heard, want %d: %+v", len(got), want, got)
-	}
-	return got
+	return n.Heard(t, patience, want)
 }
 
 const marker = "the mark"
@@ -152,10 +93,10 @@ const marker = "the mark"
 // one room come in order, so a change of the room that is heard is the last.
 func (n *node) told(t *testing.T, room string) []presence.Change {
 	t.Helper()
-	mark := n.enter(t, room, marker)
+	mark := n.Enter(t, room, marker)
 	is := func(c presence.Change) bool { return len(c.Added) == 1 && c.Added[0].Channel == mark.Name() }
 	redistest.Eventually(t, patience, func() error {
-		if !slices.ContainsFunc(n.heardSoFar(), is) {
+		if !slices.ContainsFunc(n.Changes(), is) {
 			return errors.New("mark not heard")
 		}
 		return nil
@@ -164,7 +105,7 @@ func (n *node) told(t *testing.T, room string) []presence.Change {
 		t.Fatal(err)
 	}
 	var got []presence.Change
-	for _, c := range n.heardSoFar() {
+	for _, c := range n.Changes() {
 		about := func(p presence.Presence) bool { return p.User == marker }
 		gone := func(d presence.Departure) bool { return d.User == marker }
 		if c.Room == room && !slices.ContainsFunc(c.Added, about) && !slices.ContainsFunc(c.Removed, gone) {
@@ -172,19 +113,6 @@ func (n *node) told(t *testing.T, room string) []presence.Change {
 		}
 	}
 	return got
-}
-
-// age makes a channel look as if it was last seen some time ago.
-func (n *node) age(t *testing.T, ch *groups.Channel, ago time.Duration) {
-	t.Helper()
-	_, short, _ := groups.SplitChannel(ch.Name())
-	now := serverTime(t, n.Client)
-	for shard := range n.Store().Shards() {
-		key := n.Store().Presences(shard, n.Layer.NodeID())
-		if err := n.Client.Do(t.Context(), "ZADD", key, "XX", now.Add(-ago).UnixMilli(), short).Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 func (n *node) lastSeen(t *testing.T, room string, ch *groups.Channel) time.Time {

@@ -17,7 +17,7 @@ import (
 func TestAStuckHandlerLosesNoWrite(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		stuck, entered := make(chan struct{}), make(chan struct{}, 1)
-		n := newNode(t, s, config{change: func(_ *node, c presence.Change) {
+		n := newNode(t, s, config{change: func(c presence.Change) {
 			if c.Room == "lobby" {
 				select {
 				case entered <- struct{}{}:
@@ -28,16 +28,16 @@ func TestAStuckHandlerLosesNoWrite(t *testing.T) {
 		}})
 		release := sync.OnceFunc(func() { close(stuck) })
 		defer release()
-		n.enter(t, "lobby", "user")
+		n.Enter(t, "lobby", "user")
 		<-entered
 		const more = 200
 		var last presence.Revision
 		for i := range more {
-			last = n.add(t, "lobby", n.open(t), fmt.Sprint("user", i))
+			last = n.add(t, "lobby", n.Open(t), fmt.Sprint("user", i))
 		}
-		n.enter(t, "garden", "ana")
+		n.Enter(t, "garden", "ana")
 		redistest.Eventually(t, patience, func() error {
-			for _, c := range n.heardSoFar() {
+			for _, c := range n.Changes() {
 				if c.Room == "garden" {
 					return nil
 				}
@@ -77,9 +77,9 @@ func TestAStuckHandlerLosesNoWrite(t *testing.T) {
 // the next change is heard.
 func TestAHandlerThatExitsItsGoroutineHoldsNoRoom(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		n := newNode(t, s, config{change: func(*node, presence.Change) { runtime.Goexit() }})
+		n := newNode(t, s, config{change: func(presence.Change) { runtime.Goexit() }})
 		for i := range 3 {
-			n.enter(t, "lobby", fmt.Sprint("user", i))
+			n.Enter(t, "lobby", fmt.Sprint("user", i))
 			n.heard(t, i+1)
 		}
 	})
@@ -89,8 +89,8 @@ func TestAHandlerThatExitsItsGoroutineHoldsNoRoom(t *testing.T) {
 func TestCloseWaitsForHandlersUpToItsContext(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		stuck := make(chan struct{})
-		n := newNode(t, s, config{change: func(*node, presence.Change) { <-stuck }})
-		n.enter(t, "lobby", "ana")
+		n := newNode(t, s, config{change: func(presence.Change) { <-stuck }})
+		n.Enter(t, "lobby", "ana")
 		ctx, cancel := context.WithCancel(t.Context())
 		closed := make(chan error, 1)
 		go func() { closed <- n.Tracker.Close(ctx) }()

@@ -34,7 +34,7 @@ func layerNames(t *testing.T, s *redistest.Server) {
 	seen := map[string]bool{}
 	for _, n := range []*node{a, b} {
 		for range 100 {
-			name := n.open(t).Name()
+			name := n.Open(t).Name()
 			if !strings.HasPrefix(name, n.Layer.NodeID()+"!") || seen[name] || len(name) >= 100 ||
 				!regexp.MustCompile(`^[A-Za-z0-9._-]+![A-Za-z0-9]+$`).MatchString(name) {
 				t.Fatalf("name %q", name)
@@ -53,7 +53,7 @@ func layerNames(t *testing.T, s *redistest.Server) {
 // A full channel loses what does not fit, and no other does.
 func layerCapacity(t *testing.T, s *redistest.Server) {
 	n, other := newNode(t, s, config{}), newNode(t, s, config{})
-	full, sibling := n.enter(t, "lobby", "ana"), n.enter(t, "lobby", "ben")
+	full, sibling := n.Enter(t, "lobby", "ana"), n.Enter(t, "lobby", "ben")
 	const sent = 130
 	for i := range sent {
 		if err := other.Layer.GroupSend(t.Context(), "lobby", groups.Message{Type: fmt.Sprint(i)}); err != nil {
@@ -88,7 +88,7 @@ func layerCapacity(t *testing.T, s *redistest.Server) {
 
 func layerPolicies(t *testing.T, s *redistest.Server) {
 	oldest := newNode(t, s, config{groups: groups.Options{Capacity: 2, Overflow: groups.DropOldest}})
-	ch := oldest.open(t)
+	ch := oldest.Open(t)
 	for i := range 3 {
 		_ = oldest.Layer.Send(t.Context(), ch.Name(), groups.Message{Type: fmt.Sprint(i)}) // the third tells of the first
 	}
@@ -98,7 +98,7 @@ func layerPolicies(t *testing.T, s *redistest.Server) {
 		}
 	}
 	closing := newNode(t, s, config{groups: groups.Options{Capacity: 1, Overflow: groups.CloseChannel}})
-	ch, sibling := closing.enter(t, "lobby", "ana"), closing.enter(t, "lobby", "ben")
+	ch, sibling := closing.Enter(t, "lobby", "ana"), closing.Enter(t, "lobby", "ben")
 	if err := closing.Layer.Send(t.Context(), ch.Name(), groups.Message{Type: "first"}); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func layerKeepsNothing(t *testing.T, s *redistest.Server) {
 	if after := keys(t, n.Client, "*"); len(after) != len(before) {
 		t.Errorf("keys %q, before %q", after, before)
 	}
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	probe.mustReach(t, "lobby", []*groups.Channel{ch}, ch)
 	if m, ok := ch.TryReceive(); ok {
 		t.Errorf("received %q", m.Type)
@@ -150,7 +150,7 @@ func layerMembership(t *testing.T, s *redistest.Server) {
 			return err
 		})
 	}
-	ch := n.open(t)
+	ch := n.Open(t)
 	if err := n.Layer.GroupAdd(t.Context(), "lobby", ch.Name()); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func layerMembership(t *testing.T, s *redistest.Server) {
 
 func layerRemote(t *testing.T, s *redistest.Server) {
 	owner, other, probe := newNode(t, s, config{}), newNode(t, s, config{}), newProber(t, s, nil)
-	ch := owner.open(t)
+	ch := owner.Open(t)
 	if err := other.Layer.GroupAdd(t.Context(), "lobby", ch.Name()); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func (g gaps) Gap()             { g <- struct{}{} }
 // sent afterwards arrives, without anything being done.
 func layerReconnect(t *testing.T, s *redistest.Server) {
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	told := make(gaps, 1)
 	listening, err := n.Layer.Listen("lobby", told)
 	if err != nil {
@@ -246,7 +246,7 @@ func layerReconnect(t *testing.T, s *redistest.Server) {
 
 func layerPayload(t *testing.T, s *redistest.Server) {
 	n, other := newNode(t, s, config{}), newNode(t, s, config{groups: groups.Options{MaxPayload: 10}})
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	largest := strings.Repeat("\xff", 64<<10)
 	if err := n.Layer.GroupSend(t.Context(), "lobby", groups.Message{Type: "bytes", Payload: []byte(largest)}); err != nil {
 		t.Fatal(err)
@@ -286,7 +286,7 @@ func layerPayload(t *testing.T, s *redistest.Server) {
 
 func layerMux(t *testing.T, s *redistest.Server) {
 	n, other := newNode(t, s, config{}), newNode(t, s, config{})
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	done := errors.New("done")
 	var got []string
 	note := func(name string, err error) func(context.Context, groups.Message) error {
@@ -322,13 +322,13 @@ func layerEncryption(t *testing.T, s *redistest.Server) {
 	clear := newNode(t, s, config{})
 	raw := redistest.Subscribe(t, clear.Client, clear.Store().Room("lobby"))
 	const secret = "attack at dawn"
-	ch := old.open(t)
+	ch := old.Open(t)
 	if _, _, err := old.Add(t.Context(), "lobby", ch.Name(), presence.Member{User: "ana", Info: []byte(secret)}); err != nil {
 		t.Fatal(err)
 	}
 	receivers := map[*node]*groups.Channel{old: ch}
 	for _, n := range []*node{both, fresh, clear} {
-		receivers[n] = n.enter(t, "lobby", "ben")
+		receivers[n] = n.Enter(t, "lobby", "ben")
 	}
 	for sender, reached := range map[*node][]*node{old: {old, both}, both: {both, fresh}, fresh: {both, fresh}, clear: {clear}} {
 		if err := sender.Layer.GroupSend(t.Context(), "lobby", groups.Message{Type: "order", Payload: []byte(secret)}); err != nil {

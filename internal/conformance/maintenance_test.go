@@ -26,7 +26,7 @@ var maintenanceRows = []row{
 // a sweep later at most, the rooms that they leave empty.
 func pruneRuns(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	n.age(t, n.enter(t, "lobby", "ana"), time.Hour)
+	n.Age(t, n.Enter(t, "lobby", "ana"), time.Hour)
 	pruner, err := prune.New(n.Tracker, &prune.Options{Interval: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
@@ -54,8 +54,8 @@ func pruneRuns(t *testing.T, s *redistest.Server) {
 func pruneWithoutNode(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
 	probe := newProber(t, s, nil)
-	ch := n.enter(t, "lobby", "ana")
-	n.age(t, ch, time.Hour)
+	ch := n.Enter(t, "lobby", "ana")
+	n.Age(t, ch, time.Hour)
 	reader, err := presence.NewReader(t.Context(), s.NewClient(t), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -84,12 +84,12 @@ func pruneWithoutNode(t *testing.T, s *redistest.Server) {
 // The counterpart of the commands, as cron runs it.
 func pruneCommand(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	n.enter(t, "garden", "ben")
+	n.Enter(t, "garden", "ben")
 	path := filepath.Join(t.TempDir(), "rollcall-prune.exe")
 	if out, err := exec.Command("go", "build", "-o", path, "../../prune/cmd/rollcall-prune").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	n.age(t, n.enter(t, "lobby", "ana"), time.Hour)
+	n.Age(t, n.Enter(t, "lobby", "ana"), time.Hour)
 	out, err := exec.CommandContext(t.Context(), path, "-redis", strings.Join(s.Addrs, ","), "-rooms").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "lobby") || strings.Contains(string(out), "garden") {
 		t.Errorf("%v\n%s", err, out)

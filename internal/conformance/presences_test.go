@@ -50,7 +50,7 @@ func (n *node) touched(t *testing.T, ch *groups.Channel, rooms ...string) {
 
 func touchInRooms(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, flushing())
-	ch := n.open(t)
+	ch := n.Open(t)
 	var rooms []string
 	for i := range 10 {
 		rooms = append(rooms, fmt.Sprint("room", i))
@@ -68,7 +68,7 @@ func touchInRooms(t *testing.T, s *redistest.Server) {
 
 func touchUnknown(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, flushing())
-	stranger, left, known := n.open(t), n.enter(t, "lobby", "ana"), n.enter(t, "lobby", "ben")
+	stranger, left, known := n.Open(t), n.Enter(t, "lobby", "ana"), n.Enter(t, "lobby", "ben")
 	if _, err := n.Remove(t.Context(), "lobby", left.Name()); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func touchUnknown(t *testing.T, s *redistest.Server) {
 
 func leaveAll(t *testing.T, s *redistest.Server, rooms int) {
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
-	ch, stays := n.open(t), n.enter(t, "room0", "ben")
+	ch, stays := n.Open(t), n.Enter(t, "room0", "ben")
 	var names []string
 	for i := range rooms {
 		names = append(names, fmt.Sprint("room", i))
@@ -127,7 +127,7 @@ func leaveAll(t *testing.T, s *redistest.Server, rooms int) {
 
 func presenceFields(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	ch := n.open(t)
+	ch := n.Open(t)
 	before := serverTime(t, n.Client).Truncate(time.Millisecond)
 	if _, _, err := n.Add(t.Context(), "lobby", ch.Name(), presence.Member{User: "ana", Info: []byte("x")}); err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func lastSeenIsRedisTime(t *testing.T, s *redistest.Server) {
 		m.SetTime(time.Now().Add(-24 * time.Hour))
 	}
 	n := newNode(t, s, flushing())
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	if seen, now := n.lastSeen(t, "lobby", ch), serverTime(t, n.Client); seen.After(now) || now.Sub(seen) > 20*time.Second {
 		t.Errorf("last seen %v, Redis's time is %v", seen, now)
 	}

@@ -26,14 +26,14 @@ func pruneDefault(t *testing.T, s *redistest.Server) {
 	n, other := newNode(t, s, config{}), newNode(t, s, config{})
 	var stale []string
 	for i := range 3 {
-		ch := n.enter(t, "lobby", fmt.Sprint("user", i))
+		ch := n.Enter(t, "lobby", fmt.Sprint("user", i))
 		n.add(t, "garden", ch, fmt.Sprint("user", i))
-		n.age(t, ch, 61*time.Second)
+		n.Age(t, ch, 61*time.Second)
 		stale = append(stale, ch.Name())
 	}
-	fresh := n.enter(t, "lobby", "ana")
-	n.age(t, fresh, 45*time.Second)
-	n.enter(t, "quiet", "ana")
+	fresh := n.Enter(t, "lobby", "ana")
+	n.Age(t, fresh, 45*time.Second)
+	n.Enter(t, "quiet", "ana")
 	joins := len(n.heard(t, 8))
 
 	changes, err := n.Pruner.Presences(t.Context())
@@ -62,8 +62,8 @@ func pruneDefault(t *testing.T, s *redistest.Server) {
 	if users, err := n.Users(t.Context(), "lobby"); err != nil || !slices.Equal(users, []string{"ana"}) {
 		t.Errorf("users %q, %v", users, err)
 	}
-	if len(other.heardSoFar()) != 0 {
-		t.Errorf("a node that changed nothing heard %+v", other.heardSoFar())
+	if len(other.Changes()) != 0 {
+		t.Errorf("a node that changed nothing heard %+v", other.Changes())
 	}
 }
 
@@ -74,9 +74,9 @@ func pruneStrictly(t *testing.T, s *redistest.Server) {
 	}
 	m.SetTime(time.Now().Truncate(time.Second))
 	n := newNode(t, s, config{})
-	older, exact := n.enter(t, "lobby", "ana"), n.enter(t, "lobby", "ben")
-	n.age(t, older, time.Minute+time.Millisecond)
-	n.age(t, exact, time.Minute)
+	older, exact := n.Enter(t, "lobby", "ana"), n.Enter(t, "lobby", "ben")
+	n.Age(t, older, time.Minute+time.Millisecond)
+	n.Age(t, exact, time.Minute)
 	changes, err := n.Pruner.Presences(t.Context())
 	if err != nil || len(changes) != 1 || len(changes[0].Removed) != 1 || changes[0].Removed[0].User != "ana" {
 		t.Errorf("%+v, %v", changes, err)
@@ -85,8 +85,8 @@ func pruneStrictly(t *testing.T, s *redistest.Server) {
 
 func pruneExplicitAge(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	n.age(t, n.enter(t, "lobby", "ana"), 50*time.Second)
-	n.age(t, n.enter(t, "lobby", "ben"), 2*time.Second)
+	n.Age(t, n.Enter(t, "lobby", "ana"), 50*time.Second)
+	n.Age(t, n.Enter(t, "lobby", "ben"), 2*time.Second)
 	for _, age := range []time.Duration{0, -time.Second} {
 		var invalid *presence.InvalidError
 		if _, err := n.Pruner.PresencesOlderThan(t.Context(), age); !errors.As(err, &invalid) {
@@ -107,7 +107,7 @@ func pruneOpenChannel(t *testing.T, s *redistest.Server) {
 	// Really silent for max age: its node would correct what is merely written.
 	n, other := newNode(t, s, config{presence: presence.Options{MaxAge: time.Second}}), newNode(t, s, config{})
 	probe := newProber(t, s, nil)
-	rooms, ch := []string{"lobby", "garden"}, n.open(t)
+	rooms, ch := []string{"lobby", "garden"}, n.Open(t)
 	for _, room := range rooms {
 		n.add(t, room, ch, "ana")
 	}
@@ -120,14 +120,12 @@ func pruneOpenChannel(t *testing.T, s *redistest.Server) {
 		return err
 	})
 	redistest.Eventually(t, patience, func() error {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if len(n.evicted) != 2 {
-			return fmt.Errorf("told of %+v", n.evicted)
+		if evicted := n.Evicted(); len(evicted) != 2 {
+			return fmt.Errorf("told of %+v", evicted)
 		}
 		return nil
 	})
-	for _, e := range n.evicted {
+	for _, e := range n.Evicted() {
 		if e.Channel != ch.Name() || e.Reason != presence.TimedOut {
 			t.Errorf("told %+v", e)
 		}
@@ -154,11 +152,11 @@ func pruneOpenChannel(t *testing.T, s *redistest.Server) {
 
 func pruneRooms(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	n.enter(t, "occupied", "ana")
+	n.Enter(t, "occupied", "ana")
 	var want []string
 	for i := range 5 {
 		room := fmt.Sprint("room", i)
-		ch := n.enter(t, room, "ana")
+		ch := n.Enter(t, room, "ana")
 		if _, err := n.Remove(t.Context(), room, ch.Name()); err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +177,7 @@ func pruneRooms(t *testing.T, s *redistest.Server) {
 	}
 	n.heard(t, heard) // nobody went, so nobody is told
 	// A room that is made again goes on from where it was.
-	if revision := n.add(t, "room0", n.open(t), "ben"); revision <= before.Revision {
+	if revision := n.add(t, "room0", n.Open(t), "ben"); revision <= before.Revision {
 		t.Errorf("revision %d, was %d", revision, before.Revision)
 	}
 }
@@ -187,7 +185,7 @@ func pruneRooms(t *testing.T, s *redistest.Server) {
 // The script of the prune asks again whether a room is empty.
 func pruneRoomsAgainstAdd(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	if _, err := n.Remove(t.Context(), "lobby", ch.Name()); err != nil {
 		t.Fatal(err)
 	}
@@ -208,8 +206,8 @@ func pruneRoomsAgainstAdd(t *testing.T, s *redistest.Server) {
 
 func maxAge(t *testing.T, s *redistest.Server) {
 	standard, short := newNode(t, s, config{}), newNode(t, s, config{presence: presence.Options{MaxAge: 2 * time.Second}})
-	standard.age(t, standard.enter(t, "lobby", "ana"), 3*time.Second)
-	short.age(t, short.enter(t, "lobby", "ben"), 3*time.Second)
+	standard.Age(t, standard.Enter(t, "lobby", "ana"), 3*time.Second)
+	short.Age(t, short.Enter(t, "lobby", "ben"), 3*time.Second)
 	changes, err := standard.Pruner.Presences(t.Context())
 	if err != nil || len(changes) != 1 || len(changes[0].Removed) != 1 || changes[0].Removed[0].User != "ben" {
 		t.Errorf("%+v, %v: each node's max age is its own", changes, err)

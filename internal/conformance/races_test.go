@@ -33,7 +33,7 @@ func TestConcurrentLeaveAllsAreOneChange(t *testing.T) {
 	nodes := fleet(t, redistest.Real(t), 3, config{})
 	owner, rooms := nodes[0], []string{"one", "two", "three"}
 	for range 100 {
-		ch := owner.open(t)
+		ch := owner.Open(t)
 		for _, room := range rooms {
 			owner.add(t, room, ch, "ana")
 		}
@@ -155,7 +155,7 @@ func TestConcurrentEqualAddsAreOneChange(t *testing.T) {
 	nodes, probe := fleet(t, s, 4, config{}), newProber(t, s, nil)
 	owner := nodes[0]
 	for i := range 50 {
-		room, ch := fmt.Sprint("room", i), owner.open(t)
+		room, ch := fmt.Sprint("room", i), owner.Open(t)
 		revisions := make([]presence.Revision, len(nodes))
 		together(nodes, func(i int, n *node) {
 			var err error
@@ -190,8 +190,8 @@ func TestConcurrentPrunesAreOneBulkChange(t *testing.T) {
 		for i := range rooms {
 			for j := range each {
 				by := nodes[(i+j)%len(nodes)]
-				ch := by.enter(t, fmt.Sprint("room", i), "ana")
-				by.age(t, ch, time.Hour)
+				ch := by.Enter(t, fmt.Sprint("room", i), "ana")
+				by.Age(t, ch, time.Hour)
 				stale[ch.Name()] = true
 			}
 		}
@@ -228,7 +228,7 @@ func TestConcurrentPrunesAreOneBulkChange(t *testing.T) {
 	redistest.Eventually(t, patience, func() error {
 		bulk = 0
 		for _, n := range nodes {
-			for _, c := range n.heardSoFar() {
+			for _, c := range n.Changes() {
 				if c.Bulk {
 					bulk++
 				}
@@ -249,7 +249,7 @@ func TestConcurrentPrunesAreOneBulkChange(t *testing.T) {
 func TestAddsAgainstRemovesOfOneChannelAgree(t *testing.T) {
 	s := redistest.Real(t)
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
-	ch := n.open(t)
+	ch := n.Open(t)
 	for range 100 {
 		var work sync.WaitGroup
 		for i := range 6 {

@@ -32,7 +32,7 @@ var roomRows = []row{
 
 func addNew(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	ch := n.open(t)
+	ch := n.Open(t)
 	before := serverTime(t, n.Client).Truncate(time.Millisecond)
 	p, revision, err := n.Add(t.Context(), "lobby", ch.Name(), presence.Member{User: "ana", Info: []byte("x")})
 	if err != nil {
@@ -90,7 +90,7 @@ func addSubscribesFirst(t *testing.T, s *redistest.Server) {
 			<-seen
 			sent <- other.layer.GroupSend(t.Context(), room, groups.Message{Type: "welcome"})
 		}()
-		ch := n.enter(t, room, "ana")
+		ch := n.Enter(t, room, "ana")
 		if err := <-sent; err != nil {
 			t.Fatal(err)
 		}
@@ -103,12 +103,12 @@ func addSubscribesFirst(t *testing.T, s *redistest.Server) {
 
 func addAgain(t *testing.T, s *redistest.Server) {
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
-	ch := n.open(t)
+	ch := n.Open(t)
 	first, r1, err := n.Add(t.Context(), "lobby", ch.Name(), presence.Member{User: "ana", Info: []byte("x")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.age(t, ch, 30*time.Second)
+	n.Age(t, ch, 30*time.Second)
 	old := n.lastSeen(t, "lobby", ch)
 	// As if the membership had been lost.
 	if err := n.Layer.GroupDiscard(t.Context(), "lobby", ch.Name()); err != nil {
@@ -134,8 +134,8 @@ func addAgain(t *testing.T, s *redistest.Server) {
 
 func addOtherUser(t *testing.T, s *redistest.Server) {
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
-	ch := n.enter(t, "lobby", "")
-	n.enter(t, "lobby", "ben")
+	ch := n.Enter(t, "lobby", "")
+	n.Enter(t, "lobby", "ben")
 	for _, step := range []struct {
 		name, from, to string
 		came, went     []string
@@ -168,7 +168,7 @@ func addOtherUser(t *testing.T, s *redistest.Server) {
 
 func addAnonymous(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	n.enter(t, "lobby", "")
+	n.Enter(t, "lobby", "")
 	snapshot, err := n.Snapshot(t.Context(), "lobby")
 	if err != nil || len(snapshot.Presences) != 1 || snapshot.Presences[0].User != "" || len(snapshot.Users()) != 0 {
 		t.Errorf("%+v, %v", snapshot, err)
@@ -180,7 +180,7 @@ func addAnonymous(t *testing.T, s *redistest.Server) {
 
 func addBadNames(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	before := keys(t, n.Client, "*")
 	long := strings.Repeat("x", 256)
 	for name, call := range map[string]struct{ room, channel, user string }{
@@ -209,8 +209,8 @@ func addWhileRedisIsDown(t *testing.T, s *redistest.Server) {
 	for _, where := range []cut{asked, answered} {
 		n, probe := newNode(t, s, config{}), newProber(t, s, nil)
 		room := fmt.Sprint("lobby", where)
-		n.enter(t, "elsewhere", "") // the script is known
-		ch := n.open(t)
+		n.Enter(t, "elsewhere", "") // the script is known
+		ch := n.Open(t)
 		at, next := n.Wire.hold(where, "write", 1)
 		failed := make(chan error, 1)
 		go func() {
@@ -254,7 +254,7 @@ func addWhileRedisIsDown(t *testing.T, s *redistest.Server) {
 
 func removePresent(t *testing.T, s *redistest.Server) {
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
-	ch, stays := n.enter(t, "lobby", "ana"), n.enter(t, "lobby", "ana")
+	ch, stays := n.Enter(t, "lobby", "ana"), n.Enter(t, "lobby", "ana")
 	revision, err := n.Remove(t.Context(), "lobby", ch.Name())
 	if err != nil || revision == 0 {
 		t.Fatalf("%d, %v", revision, err)
@@ -273,7 +273,7 @@ func removePresent(t *testing.T, s *redistest.Server) {
 // While the script was not carried out, the channel is still in the group.
 func removeDiscardsLast(t *testing.T, s *redistest.Server) {
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	at, next := n.Wire.hold(asked, "write", always)
 	removed := make(chan error, 1)
 	go func() {
@@ -303,7 +303,7 @@ func removeDiscardsLast(t *testing.T, s *redistest.Server) {
 
 func removeUnknown(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
-	ch := n.enter(t, "lobby", "ana")
+	ch := n.Enter(t, "lobby", "ana")
 	if _, err := n.Remove(t.Context(), "lobby", ch.Name()); err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func removeUnknown(t *testing.T, s *redistest.Server) {
 func roomChannelName(t *testing.T, s *redistest.Server) {
 	n, probe := newNode(t, s, config{}), newProber(t, s, nil)
 	for _, name := range []string{"lobby", "a room: {1} é 💡"} {
-		ch := n.open(t)
+		ch := n.Open(t)
 		p, _, err := n.Add(t.Context(), name, ch.Name(), presence.Member{})
 		if err != nil || p.Room != name {
 			t.Fatalf("%+v, %v", p, err)
@@ -341,10 +341,10 @@ func roomChannelName(t *testing.T, s *redistest.Server) {
 
 func roomUsers(t *testing.T, s *redistest.Server) {
 	a, b := newNode(t, s, config{}), newNode(t, s, config{})
-	first := a.enter(t, "lobby", "ana")
-	second := b.enter(t, "lobby", "ana")
-	a.enter(t, "lobby", "ben")
-	b.enter(t, "lobby", "")
+	first := a.Enter(t, "lobby", "ana")
+	second := b.Enter(t, "lobby", "ana")
+	a.Enter(t, "lobby", "ben")
+	b.Enter(t, "lobby", "")
 	users := func(want ...string) {
 		t.Helper()
 		if got, err := b.Users(t.Context(), "lobby"); err != nil || !slices.Equal(got, want) {
@@ -365,10 +365,10 @@ func roomUsers(t *testing.T, s *redistest.Server) {
 func roomAnonymousCount(t *testing.T, s *redistest.Server) {
 	a, b := newNode(t, s, config{}), newNode(t, s, config{})
 	for range 2 {
-		a.enter(t, "lobby", "")
+		a.Enter(t, "lobby", "")
 	}
-	ch := b.enter(t, "lobby", "")
-	b.enter(t, "lobby", "ana")
+	ch := b.Enter(t, "lobby", "")
+	b.Enter(t, "lobby", "ana")
 	if n, err := a.AnonymousCount(t.Context(), "lobby"); err != nil || n != 3 {
 		t.Errorf("%d, %v, want 3 channels", n, err)
 	}

@@ -34,7 +34,7 @@ func signalWhere(t *testing.T, s *redistest.Server) {
 		defer w.Close()
 		watchers = append(watchers, w)
 	}
-	ch := nodes[0].enter(t, "lobby", "ana")
+	ch := nodes[0].Enter(t, "lobby", "ana")
 	for _, w := range watchers {
 		if d, err := w.Next(t.Context()); err != nil || len(d.Added) != 1 || d.Added[0].Channel != ch.Name() {
 			t.Errorf("%+v, %v", d, err)
@@ -49,7 +49,7 @@ func signalWhere(t *testing.T, s *redistest.Server) {
 		t.Errorf("change %+v", c)
 	}
 	for _, n := range nodes[1:] {
-		if c := n.heardSoFar(); len(c) != 0 {
+		if c := n.Changes(); len(c) != 0 {
 			t.Errorf("a node that made no change heard %+v", c)
 		}
 	}
@@ -57,8 +57,8 @@ func signalWhere(t *testing.T, s *redistest.Server) {
 
 // A leave-all of three rooms, whose handler panics each time, leaves all three.
 func signalFails(t *testing.T, s *redistest.Server) {
-	n := newNode(t, s, config{change: func(*node, presence.Change) { panic("receiver") }})
-	ch := n.open(t)
+	n := newNode(t, s, config{change: func(presence.Change) { panic("receiver") }})
+	ch := n.Open(t)
 	for _, room := range []string{"one", "two", "three"} {
 		n.add(t, room, ch, "ana")
 	}
@@ -87,7 +87,7 @@ func signalFails(t *testing.T, s *redistest.Server) {
 // slow one is reported.
 func signalOutsideWrites(t *testing.T, s *redistest.Server) {
 	stalled, began := make(chan struct{}), make(chan time.Time, 10)
-	n := newNode(t, s, config{change: func(_ *node, c presence.Change) {
+	n := newNode(t, s, config{change: func(c presence.Change) {
 		if c.Room == "slow" {
 			began <- time.Now()
 			<-stalled
@@ -95,15 +95,15 @@ func signalOutsideWrites(t *testing.T, s *redistest.Server) {
 	}})
 	release := sync.OnceFunc(func() { close(stalled) })
 	defer release()
-	ch := n.enter(t, "slow", "ana")
-	n.add(t, "slow", n.open(t), "ben") // the same room
+	ch := n.Enter(t, "slow", "ana")
+	n.add(t, "slow", n.Open(t), "ben") // the same room
 	n.add(t, "other", ch, "ana")       // another
 	if _, err := n.LeaveAll(t.Context(), ch.Name(), presence.Left); err != nil {
 		t.Fatal(err)
 	}
 	redistest.Eventually(t, patience, func() error {
 		var other int
-		for _, c := range n.heardSoFar() {
+		for _, c := range n.Changes() {
 			if c.Room == "other" {
 				other++
 			}
@@ -135,7 +135,7 @@ func signalOrder(t *testing.T, s *redistest.Server) {
 	n := newNode(t, s, config{})
 	var writers sync.WaitGroup
 	for i := range 4 {
-		ch := n.open(t)
+		ch := n.Open(t)
 		writers.Go(func() {
 			for j := range 20 {
 				if _, _, err := n.Add(t.Context(), "lobby", ch.Name(), presence.Member{User: fmt.Sprint("user", i, j)}); err != nil {
@@ -160,7 +160,7 @@ func replay(t *testing.T, room string, nodes ...*node) []string {
 	t.Helper()
 	var changes []presence.Change
 	for _, n := range nodes {
-		changes = append(changes, n.heardSoFar()...)
+		changes = append(changes, n.Changes()...)
 	}
 	slices.SortStableFunc(changes, func(a, b presence.Change) int { return int(a.Counts.Revision - b.Counts.Revision) })
 	state := map[string]string{}
@@ -190,7 +190,7 @@ func signalForEachRow(t *testing.T, s *redistest.Server) {
 	n, other := nodes[0], nodes[1]
 	var stay []string
 	for i, by := range []*node{n, other, n, other, n, other} {
-		ch := by.enter(t, "lobby", "ana")
+		ch := by.Enter(t, "lobby", "ana")
 		switch i {
 		case 0:
 			by.add(t, "lobby", ch, "ben")
@@ -202,7 +202,7 @@ func signalForEachRow(t *testing.T, s *redistest.Server) {
 				t.Fatal(err)
 			}
 		case 3:
-			by.age(t, ch, time.Hour)
+			by.Age(t, ch, time.Hour)
 			if _, err := n.Pruner.Presences(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -216,7 +216,7 @@ func signalForEachRow(t *testing.T, s *redistest.Server) {
 		}
 	}
 	leaver := newNode(t, s, config{})
-	leaver.enter(t, "lobby", "eve")
+	leaver.Enter(t, "lobby", "eve")
 	if err := leaver.Tracker.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func signalForEachRow(t *testing.T, s *redistest.Server) {
 		t.Fatal(err)
 	}
 	redistest.Eventually(t, patience, func() error {
-		if heard := len(n.heardSoFar()) + len(other.heardSoFar()); heard != 10 {
+		if heard := len(n.Changes()) + len(other.Changes()); heard != 10 {
 			return fmt.Errorf("%d changes heard, want 10", heard)
 		}
 		return nil

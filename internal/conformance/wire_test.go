@@ -176,8 +176,8 @@ func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func TestTheWireKnowsTheScripts(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		n := newNode(t, s, config{presence: presence.Options{MaxAge: time.Second, Lease: time.Second}})
-		graced, touched := n.enter(t, "lobby", "ana"), n.enter(t, "garden", "cyd")
-		n.enter(t, "lobby", "ben") // is silent from here on
+		graced, touched := n.Enter(t, "lobby", "ana"), n.Enter(t, "garden", "cyd")
+		n.Enter(t, "lobby", "ben") // is silent from here on
 		if _, err := n.LeaveAllAfter(t.Context(), graced.Name(), presence.Disconnected, time.Nanosecond); err != nil {
 			t.Fatal(err)
 		}
