@@ -111,7 +111,7 @@ func TestUserOfTheConfiguration(t *testing.T) {
 	}
 	s := redistest.Real(t, append([]string{"--user"}, strings.Fields(lines[0])[1:]...)...)
 	n := newNode(t, s.NewClient(t, func(o *redis.UniversalOptions) { o.Username, o.Password = "rollcall", "PASSWORD" }))
-	n.enter("lobby", presence.Member{User: "ann"})
+	n.Enter(t, "lobby", "ann")
 	n.present("lobby", 1)
 }
 

@@ -53,16 +53,16 @@ func TestSentinel(t *testing.T) {
 
 	a, b := basics(t, newClient)
 	touched := keepTouching(t, a, b)
-	w, err := b.tracker.Watch(t.Context(), "lobby", nil)
+	w, err := b.Watch(t.Context(), "lobby", nil)
 	a.must(err)
 	t.Cleanup(w.Close)
 	s.DownAfter(time.Second)
 	s.Master.Kill()
 	s.AwaitFailOver()
-	zed, err := a.layer.NewChannel()
+	zed, err := a.Layer.NewChannel()
 	a.must(err)
 	redistest.Eventually(t, patience, func() error {
-		_, _, err := a.tracker.Add(t.Context(), "lobby", zed.Name(), presence.Member{User: "zed"})
+		_, _, err := a.Add(t.Context(), "lobby", zed.Name(), presence.Member{User: "zed"})
 		return err
 	})
 	a.present("lobby", 3)
@@ -73,7 +73,7 @@ func TestSentinel(t *testing.T) {
 		return nil
 	})
 	redistest.Eventually(t, patience, func() error {
-		return a.layer.GroupSend(t.Context(), "lobby", groups.Message{Type: "after"})
+		return a.Layer.GroupSend(t.Context(), "lobby", groups.Message{Type: "after"})
 	})
 	if m, err := zed.Receive(t.Context()); err != nil || m.Type != "after" {
 		t.Errorf("%+v, %v", m, err)
@@ -99,8 +99,8 @@ func keepTouching(t *testing.T, nodes ...*node) (stop func()) {
 				return
 			}
 			for _, n := range nodes {
-				for _, channel := range n.layer.Members("lobby") {
-					n.tracker.Touch(channel)
+				for _, channel := range n.Layer.Members("lobby") {
+					n.Touch(channel)
 				}
 			}
 		}

@@ -20,15 +20,15 @@ func TestFromOneRedisToACluster(t *testing.T) {
 	users := []string{"ann", "ben", "cyd"}
 	var sockets []*groups.Channel
 	for _, user := range users {
-		sockets = append(sockets, old.enter("lobby", presence.Member{User: user}))
+		sockets = append(sockets, old.Enter(t, "lobby", user))
 	}
 	fresh := newNode(t, after.NewClient(t))
-	old.must(old.tracker.Drain(t.Context(), 100*time.Millisecond))
+	old.must(old.Drain(t.Context(), 100*time.Millisecond))
 	for i, socket := range sockets {
 		if _, err := socket.Receive(t.Context()); !errors.Is(err, groups.ErrClosed) {
 			t.Fatalf("%s is not told to go: %v", users[i], err)
 		}
-		fresh.enter("lobby", presence.Member{User: users[i]})
+		fresh.Enter(t, "lobby", users[i])
 	}
 	fresh.present("lobby", len(users))
 	reader, err := presence.NewReader(t.Context(), before.NewClient(t), nil)
@@ -50,7 +50,7 @@ func TestFromOneRedisToACluster(t *testing.T) {
 		}
 		return nil
 	})
-	if shards := fresh.tracker.Store().Shards(); shards != 16 {
+	if shards := fresh.Store().Shards(); shards != 16 {
 		t.Errorf("%d shards", shards)
 	}
 }

@@ -1,7 +1,6 @@
 package deployments_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/prune"
@@ -25,52 +25,24 @@ const patience = 30 * time.Second
 
 // node is one process, as the test drives it.
 type node struct {
-	t       *testing.T
-	layer   *groups.Layer
-	tracker *presence.Tracker
-	pruner  *prune.Pruner
+	*nodetest.Node
+	t      *testing.T
+	pruner *prune.Pruner
 }
 
 func newNode(t *testing.T, client redis.UniversalClient) *node {
 	t.Helper()
 	n := &node{t: t}
-	var err error
-	if n.layer, err = groups.New(t.Context(), client, &groups.Options{Linger: 50 * time.Millisecond}); err != nil {
-		t.Fatal(err)
-	}
-	n.tracker, err = presence.New(t.Context(), n.layer, &presence.Options{
-		MaxAge: time.Second, FlushInterval: 100 * time.Millisecond, Lease: 6 * time.Second, RememberUsers: time.Hour,
+	n.Node = nodetest.Start(t, client, nodetest.Options{
+		Groups: &groups.Options{Linger: 50 * time.Millisecond},
+		Presence: &presence.Options{
+			MaxAge: time.Second, FlushInterval: 100 * time.Millisecond, Lease: 6 * time.Second, RememberUsers: time.Hour,
+		},
 	})
-	if err == nil {
-		n.pruner, err = prune.New(n.tracker, nil)
-	}
-	if err != nil {
-		_ = n.layer.Close(context.Background())
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.close() })
+	var err error
+	n.pruner, err = prune.New(n.Tracker, nil)
+	n.must(err)
 	return n
-}
-
-func (n *node) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := errors.Join(n.tracker.Close(ctx), n.layer.Close(ctx)); err != nil {
-		n.t.Error("close:", err)
-	}
-}
-
-// enter adds a new channel to a room, which is closed when the test ends.
-func (n *node) enter(room string, m presence.Member) *groups.Channel {
-	n.t.Helper()
-	ch, err := n.layer.NewChannel()
-	if err == nil {
-		_, _, err = n.tracker.Add(n.t.Context(), room, ch.Name(), m)
-	}
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	return ch
 }
 
 func (n *node) must(err error) {
@@ -84,7 +56,7 @@ func (n *node) must(err error) {
 func (n *node) present(room string, want int) {
 	n.t.Helper()
 	redistest.Eventually(n.t, patience, func() error {
-		counts, err := n.tracker.Counts(n.t.Context(), room)
+		counts, err := n.Counts(n.t.Context(), room)
 		if err == nil && counts.Presences != want {
 			err = fmt.Errorf("%+v in %s, want %d", counts, room, want)
 		}
@@ -97,23 +69,23 @@ func basics(t *testing.T, newClient func() redis.UniversalClient) (a, b *node) {
 	t.Helper()
 	a, b = newNode(t, newClient()), newNode(t, newClient())
 	ctx := t.Context()
-	w, err := b.tracker.Watch(ctx, "lobby", nil)
+	w, err := b.Watch(ctx, "lobby", nil)
 	a.must(err)
 	t.Cleanup(w.Close)
-	ann := a.enter("lobby", presence.Member{User: "ann", Info: []byte("hi")})
-	ben := b.enter("lobby", presence.Member{User: "ben"})
-	_, revision, err := a.tracker.Add(ctx, "lobby", ann.Name(), presence.Member{User: "ann"})
+	ann := a.EnterAs(t, "lobby", presence.Member{User: "ann", Info: []byte("hi")})
+	ben := b.Enter(t, "lobby", "ben")
+	_, revision, err := a.Add(ctx, "lobby", ann.Name(), presence.Member{User: "ann"})
 	a.must(err)
 	a.must(w.WaitFor(ctx, revision))
-	a.must(a.layer.GroupSend(ctx, "lobby", groups.Message{Type: "hello"}))
-	a.must(a.layer.Send(ctx, ben.Name(), groups.Message{Type: "psst"}))
+	a.must(a.Layer.GroupSend(ctx, "lobby", groups.Message{Type: "hello"}))
+	a.must(a.Layer.Send(ctx, ben.Name(), groups.Message{Type: "psst"}))
 	for range 2 {
 		if _, err := ben.Receive(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a.tracker.Touch(ann.Name())
-	b.tracker.Touch(ben.Name())
+	a.Touch(ann.Name())
+	b.Touch(ben.Name())
 	return a, b
 }
 
@@ -122,59 +94,59 @@ func everything(t *testing.T, newClient func() redis.UniversalClient, damage red
 	t.Helper()
 	ctx := t.Context()
 	a, b := basics(t, newClient)
-	store := a.tracker.Store()
+	store := a.Store()
 
 	// Writes.
-	ann, cyd := a.enter("garden", presence.Member{User: "ann"}), b.enter("garden", presence.Member{User: "cyd", Key: "c"})
-	_, _, err := a.tracker.Add(ctx, "garden", ann.Name(), presence.Member{User: "dan"})
+	ann, cyd := a.Enter(t, "garden", "ann"), b.EnterAs(t, "garden", presence.Member{User: "cyd", Key: "c"})
+	_, _, err := a.Add(ctx, "garden", ann.Name(), presence.Member{User: "dan"})
 	a.must(err)
-	_, err = a.tracker.Update(ctx, "garden", ann.Name(), []byte("busy"))
+	_, err = a.Update(ctx, "garden", ann.Name(), []byte("busy"))
 	a.must(err)
-	_, err = a.tracker.Remove(ctx, "garden", cyd.Name()) // which b does
+	_, err = a.Remove(ctx, "garden", cyd.Name()) // which b does
 	a.must(err)
-	_, err = a.tracker.Kick(ctx, presence.Kick{User: "dan"})
+	_, err = a.Kick(ctx, presence.Kick{User: "dan"})
 	a.must(err)
-	eve := a.enter("garden", presence.Member{User: "eve"})
-	_, err = a.tracker.LeaveAllAfter(ctx, eve.Name(), presence.Disconnected, time.Millisecond)
+	eve := a.Enter(t, "garden", "eve")
+	_, err = a.LeaveAllAfter(ctx, eve.Name(), presence.Disconnected, time.Millisecond)
 	a.must(err)
-	counting, err := b.tracker.WatchCounts(ctx, "garden", nil)
+	counting, err := b.WatchCounts(ctx, "garden", nil)
 	a.must(err)
 	counting.Close()
 
 	// Reads.
-	_, err = a.tracker.Snapshot(ctx, "lobby")
+	_, err = a.Snapshot(ctx, "lobby")
 	a.must(err)
-	_, err = a.tracker.Users(ctx, "lobby")
+	_, err = a.Users(ctx, "lobby")
 	a.must(err)
-	_, err = a.tracker.CountsOf(ctx, "lobby", "garden", "nowhere")
+	_, err = a.CountsOf(ctx, "lobby", "garden", "nowhere")
 	a.must(err)
-	_, err = a.tracker.Presences(ctx, "lobby")
+	_, err = a.Presences(ctx, "lobby")
 	a.must(err)
-	_, err = a.tracker.LastSeen(ctx, "garden", "dan", "nobody")
+	_, err = a.LastSeen(ctx, "garden", "dan", "nobody")
 	a.must(err)
-	for _, err := range a.tracker.All(ctx, "lobby") {
+	for _, err := range a.All(ctx, "lobby") {
 		a.must(err)
 	}
-	for _, err := range a.tracker.Rooms(ctx) {
+	for _, err := range a.Rooms(ctx) {
 		a.must(err)
 	}
-	_, err = a.tracker.Nodes(ctx)
+	_, err = a.Nodes(ctx)
 	a.must(err)
 	reader, err := presence.NewReader(ctx, newClient(), nil)
 	a.must(err)
 
 	// Sweeps: who is silent, whose grace has ended, who is dead, what is empty.
-	silent := b.enter("silence", presence.Member{User: "sid"})
+	silent := b.Enter(t, "silence", "sid")
 	_, err = a.pruner.Stale(ctx, time.Millisecond)
 	a.must(err)
 	redistest.Eventually(t, patience, func() error {
 		_, err := a.pruner.Presences(ctx)
-		if counts, countErr := a.tracker.Counts(ctx, "silence"); err == nil && (countErr != nil || counts.Presences > 0) {
+		if counts, countErr := a.Counts(ctx, "silence"); err == nil && (countErr != nil || counts.Presences > 0) {
 			err = fmt.Errorf("%+v, %w", counts, countErr)
 		}
 		return err
 	})
-	b.tracker.Touch(silent.Name())
+	b.Touch(silent.Name())
 	b.present("silence", 1)
 	_, err = a.pruner.PresencesOlderThan(ctx, time.Hour)
 	a.must(err)
@@ -187,10 +159,10 @@ func everything(t *testing.T, newClient func() redis.UniversalClient, damage red
 	// Damage, and its repair. Who is kept alive here stays.
 	checker, err := prune.NewChecker(reader, nil)
 	a.must(err)
-	zed := a.enter("cellar", presence.Member{User: "zed"})
+	zed := a.Enter(t, "cellar", "zed")
 	shard := store.Shard("cellar")
 	_, short, _ := groups.SplitChannel(zed.Name())
-	node := a.layer.NodeID()
+	node := a.Layer.NodeID()
 	a.must(damage.Del(ctx, store.RoomUsers("cellar")).Err())
 	a.must(damage.HSet(ctx, store.Index(shard, node), short, "").Err())
 	a.must(damage.SRem(ctx, store.Rooms(shard), "cellar").Err())
@@ -207,19 +179,19 @@ func everything(t *testing.T, newClient func() redis.UniversalClient, damage red
 	}
 
 	// The end: one drains, one dies and is swept, and all is forgotten.
-	a.must(a.tracker.Drain(ctx, time.Millisecond))
-	b.close()
+	a.must(a.Drain(ctx, time.Millisecond))
+	b.End(t)
 	c := newNode(t, newClient())
 	redistest.Eventually(t, patience, func() error {
 		_, err := c.pruner.Presences(ctx)
 		if err == nil {
 			_, err = c.pruner.Rooms(ctx)
 		}
-		for room, readErr := range c.tracker.Rooms(ctx) {
+		for room, readErr := range c.Rooms(ctx) {
 			err = errors.Join(err, readErr, fmt.Errorf("room %q is left", room))
 		}
 		return err
 	})
-	c.close()
+	c.End(t)
 	a.must(reader.Store().Forget(ctx))
 }
