@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -52,9 +53,8 @@ func BenchmarkOperations(b *testing.B) {
 }
 
 type node struct {
-	layer   *groups.Layer
-	tracker *presence.Tracker
-	names   []string
+	*nodetest.Node
+	names []string
 }
 
 func newNode(b *testing.B, s *redistest.Server) *node {
@@ -63,18 +63,7 @@ func newNode(b *testing.B, s *redistest.Server) *node {
 	for i := range rooms {
 		n.names = append(n.names, "room "+strconv.Itoa(i))
 	}
-	var err error
-	if n.layer, err = groups.New(b.Context(), s.NewClient(b), nil); err != nil {
-		b.Fatal(err)
-	}
-	if n.tracker, err = presence.New(b.Context(), n.layer, nil); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		_, _ = n.tracker.Close(ctx), n.layer.Close(ctx)
-	})
+	n.Node = nodetest.Start(b, s.NewClient(b), nodetest.Options{MayFail: true})
 	return n
 }
 
@@ -98,11 +87,7 @@ func (n *node) channels(b *testing.B) []string {
 	b.Helper()
 	names := make([]string, b.N)
 	for i := range names {
-		ch, err := n.layer.NewChannel()
-		if err != nil {
-			b.Fatal(err)
-		}
-		names[i] = ch.Name()
+		names[i] = n.Open(b).Name()
 	}
 	return names
 }
@@ -111,31 +96,28 @@ func (n *node) channels(b *testing.B) []string {
 func (n *node) enter(channels []string) func(ctx context.Context, i int) error {
 	info := make([]byte, 64)
 	return func(ctx context.Context, i int) error {
-		_, _, err := n.tracker.Add(ctx, n.names[i%rooms], channels[i], presence.Member{User: "user " + channels[i], Info: info})
+		_, _, err := n.Add(ctx, n.names[i%rooms], channels[i], presence.Member{User: "user " + channels[i], Info: info})
 		return err
 	}
 }
 
 func (n *node) leave(channels []string) func(ctx context.Context, i int) error {
 	return func(ctx context.Context, i int) error {
-		_, err := n.tracker.LeaveAll(ctx, channels[i], presence.Left)
+		_, err := n.LeaveAll(ctx, channels[i], presence.Left)
 		return err
 	}
 }
 
 // sends sends 64 bytes to a group that this node hears.
 func (n *node) sends(b *testing.B, s *redistest.Server, callers int) {
-	ch, err := n.layer.NewChannel()
-	if err != nil {
-		b.Fatal(err)
-	}
+	ch := n.Open(b)
 	for _, name := range n.names {
-		if err := n.layer.GroupAdd(b.Context(), name, ch.Name()); err != nil {
+		if err := n.Layer.GroupAdd(b.Context(), name, ch.Name()); err != nil {
 			b.Fatal(err)
 		}
 	}
 	m := groups.Message{Type: "line", Payload: make([]byte, 64)}
-	run(b, s, callers, func(ctx context.Context, i int) error { return n.layer.GroupSend(ctx, n.names[i%rooms], m) })
+	run(b, s, callers, func(ctx context.Context, i int) error { return n.Layer.GroupSend(ctx, n.names[i%rooms], m) })
 	b.StopTimer()
 	_ = ch.Close()
 }
@@ -143,7 +125,7 @@ func (n *node) sends(b *testing.B, s *redistest.Server, callers int) {
 // touches writes when channels were last seen, 500 in a call, as a node does that
 // has so many in a shard.
 func (n *node) touches(b *testing.B, s *redistest.Server) {
-	store := n.tracker.Store()
+	store := n.Store()
 	shorts := make([]string, touched)
 	var members []redis.Z
 	for i := range shorts {
@@ -252,7 +234,7 @@ func BenchmarkFanout(b *testing.B) {
 func BenchmarkMigration(b *testing.B) {
 	s := redistest.ClusterOf(b, 2)
 	n := newNode(b, s)
-	store := n.tracker.Store()
+	store := n.Store()
 	var names []string
 	for i := 0; len(names) < max(1, b.N/100); i++ {
 		if name := fmt.Sprint("room ", i); store.Shard(name) == 0 {
@@ -260,10 +242,10 @@ func BenchmarkMigration(b *testing.B) {
 		}
 	}
 	parallel(b, b.N, func(ctx context.Context, i int) error {
-		ch, err := n.layer.NewChannel()
+		ch, err := n.Layer.NewChannel()
 		if err == nil {
 			m := presence.Member{User: "user " + ch.Name(), Info: make([]byte, 64)}
-			_, _, err = n.tracker.Add(ctx, names[i%len(names)], ch.Name(), m)
+			_, _, err = n.Add(ctx, names[i%len(names)], ch.Name(), m)
 		}
 		return err
 	})
