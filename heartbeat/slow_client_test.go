@@ -15,6 +15,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/heartbeat"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -24,14 +25,7 @@ import (
 func TestAClientThatDoesNotRead(t *testing.T) {
 	const messages, size = 400, 60_000
 	s := redistest.Mini(t)
-	layer, err := groups.New(t.Context(), s.NewClient(t), &groups.Options{Capacity: messages})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tracker, err := presence.New(t.Context(), layer, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := nodetest.Start(t, s.NewClient(t), nodetest.Options{Groups: &groups.Options{Capacity: messages}})
 	ends := make(chan error, 2)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)
@@ -39,22 +33,20 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		channel, err := layer.NewChannel()
+		channel, err := n.Layer.NewChannel()
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		ends <- heartbeat.Serve(r.Context(), conn, tracker, channel, handler{Connect: func(ctx context.Context) error {
-			_, _, err := tracker.Add(ctx, "lobby", channel.Name(), presence.Member{User: r.URL.Query().Get("user")})
+		ends <- heartbeat.Serve(r.Context(), conn, n.Tracker, channel, handler{Connect: func(ctx context.Context) error {
+			_, _, err := n.Add(ctx, "lobby", channel.Name(), presence.Member{User: r.URL.Query().Get("user")})
 			return err
 		}}, &heartbeat.Options{WriteTimeout: 2 * time.Second})
 	}))
 	var closing sync.Once
 	end := func() {
 		closing.Do(func() {
-			if err := errors.Join(tracker.Close(context.Background()), layer.Close(context.Background())); err != nil {
-				t.Error(err)
-			}
+			n.End(t)
 			srv.Close()
 		})
 	}
@@ -75,7 +67,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 	users := func(want int) {
 		t.Helper()
 		redistest.Eventually(t, 20*time.Second, func() error {
-			c, err := tracker.Counts(t.Context(), "lobby")
+			c, err := n.Counts(t.Context(), "lobby")
 			if err == nil && c.Users != want {
 				err = fmt.Errorf("%d users", c.Users)
 			}
@@ -88,7 +80,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 	sending.Go(func() {
 		for i := range messages {
 			payload := fmt.Sprint(i, " ", strings.Repeat("x", size))
-			if err := layer.GroupSend(t.Context(), "lobby", groups.Message{Payload: []byte(payload)}); err != nil {
+			if err := n.Layer.GroupSend(t.Context(), "lobby", groups.Message{Payload: []byte(payload)}); err != nil {
 				t.Error(err)
 			}
 		}

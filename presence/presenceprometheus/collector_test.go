@@ -1,7 +1,6 @@
 package presenceprometheus_test
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/presence/presenceprometheus"
@@ -101,24 +101,10 @@ rollcall_script_duration_seconds_count{script="write"} 3
 // A node that works is scraped, and a linter has nothing to say.
 func TestCollectorOfANode(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		layer, err := groups.New(t.Context(), s.NewClient(t), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tracker, err := presence.New(t.Context(), layer, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _, _ = tracker.Close(context.Background()), layer.Close(context.Background()) }()
-		channel, err := layer.NewChannel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := tracker.Add(t.Context(), "lobby", channel.Name(), presence.Member{User: "ann"}); err != nil {
-			t.Fatal(err)
-		}
+		n := nodetest.Start(t, s.NewClient(t), nodetest.Options{})
+		n.Enter(t, "lobby", "ann")
 		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(presenceprometheus.NewCollector(tracker))
+		registry.MustRegister(presenceprometheus.NewCollector(n.Tracker))
 		problems, err := testutil.GatherAndLint(registry)
 		if err != nil || len(problems) > 0 {
 			t.Errorf("%v %v", problems, err)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/presence/presenceprometheus"
@@ -19,16 +19,9 @@ import (
 // All nodes are degraded together: the load balancer must not take them out.
 func TestADegradedNodeStaysReady(t *testing.T) {
 	s := redistest.Mini(t)
-	layer, err := groups.New(t.Context(), s.NewClient(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tracker, err := presence.New(t.Context(), layer, &presence.Options{Lease: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := nodetest.Start(t, s.NewClient(t), nodetest.Options{Presence: &presence.Options{Lease: time.Second}})
 	mux := http.NewServeMux()
-	watched(mux, tracker)
+	watched(mux, n.Tracker)
 	answers := func(status int, state string) {
 		t.Helper()
 		w := httptest.NewRecorder()
@@ -40,7 +33,7 @@ func TestADegradedNodeStaysReady(t *testing.T) {
 	answers(http.StatusOK, "ready")
 	s.Stop()
 	redistest.Eventually(t, 20*time.Second, func() error {
-		if tracker.Health().State != presence.Degraded {
+		if n.Health().State != presence.Degraded {
 			return errors.New("it has not noticed")
 		}
 		return nil
@@ -51,12 +44,10 @@ func TestADegradedNodeStaysReady(t *testing.T) {
 # TYPE rollcall_shards_away gauge
 rollcall_shards_away 1
 `
-	if err := testutil.CollectAndCompare(presenceprometheus.NewCollector(tracker), strings.NewReader(away), "rollcall_shards_away"); err != nil {
+	if err := testutil.CollectAndCompare(presenceprometheus.NewCollector(n.Tracker), strings.NewReader(away), "rollcall_shards_away"); err != nil {
 		t.Error(err)
 	}
 	s.Start()
-	if err := errors.Join(tracker.Close(t.Context()), layer.Close(t.Context())); err != nil {
-		t.Error(err)
-	}
+	n.End(t)
 	answers(http.StatusServiceUnavailable, "closed")
 }
