@@ -28,10 +28,8 @@ func (n *node) replaced(t *testing.T, room string, channels ...string) {
 	t.Helper()
 	slices.Sort(channels)
 	redistest.Eventually(t, patience, func() error {
-		n.mu.Lock()
-		defer n.mu.Unlock()
 		var got []string
-		for _, e := range n.evicted {
+		for _, e := range n.Evicted() {
 			if e.Room != room || e.Reason != presence.Replaced {
 				return fmt.Errorf("told of %+v", e)
 			}
@@ -152,9 +150,7 @@ func TestOneOfManyStays(t *testing.T) {
 		redistest.Eventually(t, patience, func() error {
 			told := 0
 			for _, n := range nodes {
-				n.mu.Lock()
-				told += len(n.evicted)
-				n.mu.Unlock()
+				told += len(n.Evicted())
 			}
 			if told != each*len(nodes)-1 {
 				return fmt.Errorf("%d were told that they were replaced", told)
@@ -186,16 +182,14 @@ func TestWhoWasReplacedStaysAway(t *testing.T) {
 				redistest.Eventually(t, patience, func() error {
 					a.Touch(first)
 					b.Touch(second)
-					a.mu.Lock()
-					defer a.mu.Unlock()
-					if len(a.evicted) == 0 || a.evicted[len(a.evicted)-1].Reason != presence.Replaced {
-						return fmt.Errorf("told of %+v", a.evicted)
+					if told := a.Evicted(); len(told) == 0 || told[len(told)-1].Reason != presence.Replaced {
+						return fmt.Errorf("told of %+v", told)
 					}
 					return nil
 				})
 				only(t, b, "lobby", second)
-				if len(b.evicted) > 0 {
-					t.Errorf("the newer was told of %+v", b.evicted)
+				if told := b.Evicted(); len(told) > 0 {
+					t.Errorf("the newer was told of %+v", told)
 				}
 			})
 		})
@@ -278,10 +272,8 @@ func TestAPrunedExclusiveChannel(t *testing.T) {
 				if _, err := pruner.PresencesOlderThan(t.Context(), time.Millisecond); err != nil {
 					return err
 				}
-				a.mu.Lock()
-				defer a.mu.Unlock()
-				if len(a.evicted) < want {
-					return fmt.Errorf("told of %+v", a.evicted)
+				if told := a.Evicted(); len(told) < want {
+					return fmt.Errorf("told of %+v", told)
 				}
 				return nil
 			})
@@ -295,10 +287,8 @@ func TestAPrunedExclusiveChannel(t *testing.T) {
 		b.addExclusive(t, "lobby", second, "ana")
 		a.Touch(first)
 		redistest.Eventually(t, patience, func() error {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			if len(a.evicted) != 3 || a.evicted[2].Reason != presence.Replaced {
-				return fmt.Errorf("told of %+v", a.evicted)
+			if told := a.Evicted(); len(told) != 3 || told[2].Reason != presence.Replaced {
+				return fmt.Errorf("told of %+v", told)
 			}
 			return nil
 		})

@@ -2,7 +2,6 @@ package presence_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,44 +9,21 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
 func testKey(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 
-// newSealedNode is newNode with keys. It is closed by leave, or with the test.
-func newSealedNode(t *testing.T, s *redistest.Server, keys ...[]byte) (n *node, leave func()) {
+// newSealedNode is newNode with keys, and must end in good order.
+func newSealedNode(t *testing.T, s *redistest.Server, keys ...[]byte) *node {
 	t.Helper()
-	n = &node{}
-	layer, err := groups.New(t.Context(), s.NewClient(t), &groups.Options{Keys: keys})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.Layer = layer
-	n.Tracker, err = presence.New(t.Context(), layer, &presence.Options{
-		MaxInfo: 16,
-		OnChange: func(_ context.Context, _ *presence.Tracker, c presence.Change) {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.changes = append(n.changes, c)
-		},
+	n := &node{}
+	n.Node = nodetest.Start(t, s.NewClient(t), nodetest.Options{
+		Groups: &groups.Options{Keys: keys}, Presence: n.Record(presence.Options{MaxInfo: 16}),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	leave = func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := n.Tracker.Close(ctx); err != nil {
-			t.Error("close tracker:", err)
-		}
-		if err := layer.Close(ctx); err != nil {
-			t.Error("close layer:", err)
-		}
-	}
-	t.Cleanup(leave)
-	return n, leave
+	return n
 }
 
 func (n *node) enter(t *testing.T, room, user, info string) string {
@@ -88,7 +64,7 @@ func newReader(t *testing.T, s *redistest.Server, keys ...[]byte) *presence.Read
 
 func TestSealedInfo(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		n, leave := newSealedNode(t, s, testKey('a'))
+		n := newSealedNode(t, s, testKey('a'))
 		c := n.enter(t, "lobby", "ana", "a secret of 16 b") // MaxInfo is of the plaintext
 		if _, err := n.Update(t.Context(), "lobby", c, []byte("another secret")); err != nil {
 			t.Fatal(err)
@@ -123,7 +99,7 @@ func TestSealedInfo(t *testing.T) {
 				t.Errorf("%s: %+v, %v", name, seen, err)
 			}
 		}
-		leave()
+		n.End(t)
 		changes := n.heard(t, 5)
 		if p := changes[0].Added[0]; string(p.Info) != "a secret of 16 b" || p.Unopened {
 			t.Errorf("added %+v", p)
@@ -143,8 +119,8 @@ func TestSealedInfo(t *testing.T) {
 // give one presence the info of another, or one of their own.
 func TestInfoElsewhere(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
-		n, _ := newSealedNode(t, s, testKey('a'))
-		clear, _ := newSealedNode(t, s)
+		n := newSealedNode(t, s, testKey('a'))
+		clear := newSealedNode(t, s)
 		ana := n.enter(t, "lobby", "ana", "admin")
 		n.enter(t, "garden", "ana", "admin")
 		eva := n.enter(t, "lobby", "eva", "guest")
@@ -183,7 +159,7 @@ func TestInfoElsewhere(t *testing.T) {
 
 func TestReAddedInfoIsSealed(t *testing.T) {
 	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
-		n, _ := newSealedNode(t, s, testKey('a'))
+		n := newSealedNode(t, s, testKey('a'))
 		c := n.enter(t, "lobby", "ana", "secret")
 		if err := s.NewClient(t).FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
@@ -215,16 +191,14 @@ func TestKeyRotation(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		type member struct {
 			*node
-			leave func()
-			user  string
-			ch    *groups.Channel
+			user string
+			ch   *groups.Channel
 		}
 		var fleet []*member
 		started := 0
 		start := func(keys ...[]byte) *member {
-			m := &member{user: fmt.Sprint("user ", started)}
+			m := &member{node: newSealedNode(t, s, keys...), user: fmt.Sprint("user ", started)}
 			started++
-			m.node, m.leave = newSealedNode(t, s, keys...)
 			m.ch, _ = m.Layer.Channel(m.enter(t, "lobby", m.user, "of "+m.user))
 			return m
 		}
@@ -265,7 +239,7 @@ func TestKeyRotation(t *testing.T) {
 			for range 2 {
 				fleet = append(fleet, start(step.keys...))
 				check(step.name + ", beside the node that is replaced")
-				fleet[0].leave()
+				fleet[0].End(t)
 				fleet = fleet[1:]
 				check(step.name + ", in its place")
 			}

@@ -166,13 +166,11 @@ func TestOneUserOnTwoNodes(t *testing.T) {
 			t.Errorf("%+v, %v", counts, err)
 		}
 		for _, n := range []*node{a, b} {
-			n.mu.Lock()
-			for _, c := range n.changes {
+			for _, c := range n.Changes() {
 				if len(c.UsersWent) > 0 {
 					t.Errorf("change %+v", c)
 				}
 			}
-			n.mu.Unlock()
 		}
 	})
 }

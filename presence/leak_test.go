@@ -33,9 +33,7 @@ func (n *node) kept(t *testing.T, client redis.UniversalClient) kept {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.mu.Lock()
-	n.changes, n.evicted = nil, nil // the test's own
-	n.mu.Unlock()
+	_, _ = n.TakeChanges(), n.TakeEvicted() // the test's own
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

@@ -31,10 +31,8 @@ func TestAllAreConfirmedAfterLostWrites(t *testing.T) {
 		if err != nil || counts.Presences != channels {
 			t.Errorf("%d of %d presences are back, %v", counts.Presences, channels, err)
 		}
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if len(n.evicted) > 0 {
-			t.Errorf("evicted: %+v", n.evicted)
+		if evicted := n.Evicted(); len(evicted) > 0 {
+			t.Errorf("evicted: %+v", evicted)
 		}
 	})
 }

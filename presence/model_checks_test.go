@@ -208,11 +208,9 @@ func (h *history) checkEvictions(st *step) {
 	}
 	for i, n := range h.nodes {
 		slices.Sort(want[i])
+		var got []string
 		redistest.Eventually(h.t, 10*time.Second, func() error {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			var got []string
-			for _, e := range n.evicted {
+			for _, e := range n.TakeEvicted() {
 				if h.cut || !h.unheard[spot{e.Room, e.Channel}] {
 					got = append(got, tell(e))
 				}
@@ -221,7 +219,6 @@ func (h *history) checkEvictions(st *step) {
 			if !slices.Equal(got, want[i]) && !h.cut {
 				return fmt.Errorf("node %d was told of the evictions %q, want %q", i, got, want[i])
 			}
-			n.evicted = nil
 			return nil
 		})
 	}

@@ -261,20 +261,15 @@ func (h *history) gather(st *step) []heard {
 	for i, n := range h.nodes {
 		if h.s.Real() {
 			redistest.Eventually(h.t, 10*time.Second, func() error {
-				n.mu.Lock()
-				defer n.mu.Unlock()
-				if len(n.changes) < want[i] {
-					return fmt.Errorf("node %d has heard %d changes, want %d", i, len(n.changes), want[i])
+				if changes := n.Changes(); len(changes) < want[i] {
+					return fmt.Errorf("node %d has heard %d changes, want %d", i, len(changes), want[i])
 				}
 				return nil
 			})
 		}
-		n.mu.Lock()
-		for _, c := range n.changes {
+		for _, c := range n.TakeChanges() {
 			all = append(all, heard{i, c})
 		}
-		n.changes = nil
-		n.mu.Unlock()
 	}
 	for _, d := range st.deeds {
 		if d.by == len(h.nodes) {

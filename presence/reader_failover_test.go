@@ -7,7 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -25,23 +25,8 @@ func TestAReaderFindsANewMaster(t *testing.T) {
 			o.PoolSize = 100 // a small one goes on dialing, after the test too
 		})
 	}
-	layer, err := groups.New(t.Context(), newClient(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer layer.Close(t.Context())
-	tracker, err := presence.New(t.Context(), layer, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tracker.Close(t.Context())
-	ch, err := layer.NewChannel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := tracker.Add(t.Context(), "lobby", ch.Name(), presence.Member{User: "ana"}); err != nil {
-		t.Fatal(err)
-	}
+	n := nodetest.Start(t, newClient(), nodetest.Options{MayFail: true})
+	n.Enter(t, "lobby", "ana")
 
 	reads := map[string]func(ctx context.Context, r *presence.Reader) error{
 		"snapshot":  func(ctx context.Context, r *presence.Reader) error { _, err := r.Snapshot(ctx, "lobby"); return err },
@@ -72,11 +57,13 @@ func TestAReaderFindsANewMaster(t *testing.T) {
 	}
 	readers := map[string]*presence.Reader{} // each asks for itself
 	for what := range reads {
-		if readers[what], err = presence.NewReader(t.Context(), newClient(), nil); err != nil {
+		reader, err := presence.NewReader(t.Context(), newClient(), nil)
+		if err != nil {
 			t.Fatal(err)
 		}
+		readers[what] = reader
 	}
-	master := s.Owner(s.Slot(layer.Store().Room("lobby")))
+	master := s.Owner(s.Slot(n.Store().Room("lobby")))
 	s.Node(master).Kill()
 	s.AwaitFailOver(master)
 	t.Run("reads", func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/rollcall-go/rollcall/groups"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -56,24 +57,12 @@ func TestReaderAdoptsTheNumberOfShards(t *testing.T) {
 func TestReaderReadsAllShards(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
 		client := s.NewClient(t)
-		layer, err := groups.New(t.Context(), client, &groups.Options{Shards: 32})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer layer.Close(t.Context())
-		tracker, err := presence.New(t.Context(), layer, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer tracker.Close(t.Context())
-		c, err := layer.NewChannel()
-		if err != nil {
-			t.Fatal(err)
-		}
+		n := nodetest.Start(t, client, nodetest.Options{Groups: &groups.Options{Shards: 32}})
+		c := n.Open(t)
 		var want []string
 		for i := range 200 {
 			want = append(want, fmt.Sprint("room ", i))
-			if _, _, err := tracker.Add(t.Context(), want[i], c.Name(), presence.Member{User: "ann"}); err != nil {
+			if _, _, err := n.Add(t.Context(), want[i], c.Name(), presence.Member{User: "ann"}); err != nil {
 				t.Fatal(err)
 			}
 		}
