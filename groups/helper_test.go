@@ -7,12 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/internal/redistest"
 )
 
 // patience is for what must happen, however busy the machine is.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 func newLayer(t testing.TB, s *redistest.Server, hooks ...func(*groups.Options)) *groups.Layer {
 	t.Helper()
@@ -20,7 +22,12 @@ func newLayer(t testing.TB, s *redistest.Server, hooks ...func(*groups.Options))
 	for _, hook := range hooks {
 		hook(opts)
 	}
-	l, err := groups.New(t.Context(), s.NewClient(t), opts)
+	return newLayerOn(t, s.NewClient(t), opts)
+}
+
+func newLayerOn(t testing.TB, client redis.UniversalClient, opts *groups.Options) *groups.Layer {
+	t.Helper()
+	l, err := groups.New(t.Context(), client, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +40,9 @@ func newLayer(t testing.TB, s *redistest.Server, hooks ...func(*groups.Options))
 	})
 	return l
 }
+
+// unhurried makes a client wait for answers without an end.
+func unhurried(o *redis.UniversalOptions) { o.ReadTimeout = time.Hour }
 
 func newChannel(t testing.TB, l *groups.Layer, in ...string) *groups.Channel {
 	t.Helper()

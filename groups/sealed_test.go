@@ -52,7 +52,7 @@ func wiretap(t *testing.T, s *redistest.Server, topic string) <-chan *redis.Mess
 
 func unopened(t *testing.T, l *Layer, want uint64) {
 	t.Helper()
-	redistest.Eventually(t, 5*time.Second, func() error {
+	redistest.Eventually(t, 30*time.Second, func() error {
 		if got := l.Stats(); got.Unopened != want || got.Malformed != 0 {
 			return fmt.Errorf("stats %+v, want %d unopened", got, want)
 		}

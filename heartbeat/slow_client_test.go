@@ -38,10 +38,14 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 			t.Error(err)
 			return
 		}
+		limit := time.Minute
+		if r.URL.Query().Get("user") == "stuck" {
+			limit = 2 * time.Second
+		}
 		ends <- heartbeat.Serve(r.Context(), conn, n.Tracker, channel, handler{Connect: func(ctx context.Context) error {
 			_, _, err := n.Add(ctx, "lobby", channel.Name(), presence.Member{User: r.URL.Query().Get("user")})
 			return err
-		}}, &heartbeat.Options{WriteTimeout: 2 * time.Second})
+		}}, &heartbeat.Options{WriteTimeout: limit})
 	}))
 	var closing sync.Once
 	end := func() {
@@ -66,7 +70,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 	reads := dial("reads")
 	users := func(want int) {
 		t.Helper()
-		redistest.Eventually(t, 20*time.Second, func() error {
+		redistest.Eventually(t, 30*time.Second, func() error {
 			c, err := n.Counts(t.Context(), "lobby")
 			if err == nil && c.Users != want {
 				err = fmt.Errorf("%d users", c.Users)
@@ -86,7 +90,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 		}
 	})
 	for i := range messages {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		_, data, err := reads.Read(ctx)
 		cancel()
 		if err != nil {

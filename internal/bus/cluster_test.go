@@ -26,10 +26,14 @@ type fleet struct {
 	subs   []*bus.Subscription
 }
 
+// unfailing are the arguments of a cluster that takes no master for dead because the
+// machine is busy.
+var unfailing = []string{"--cluster-node-timeout", "60000"}
+
 // newFleet subscribes to three topics of each master, two of them of one slot.
-func newFleet(t *testing.T, keepAlive time.Duration) *fleet {
+func newFleet(t *testing.T, keepAlive time.Duration, args ...string) *fleet {
 	t.Helper()
-	s := redistest.Cluster(t)
+	s := redistest.Cluster(t, args...)
 	f := &fleet{t: t, s: s, client: s.NewClient(t)}
 	f.bus = keepBus(t, f.client, time.Minute, keepAlive)
 	for master := range s.Nodes() {
@@ -135,7 +139,7 @@ func (f *fleet) move(slot, from, to int) {
 // The server that loses a slot says so, and the new one is found. Nobody else
 // notices, and no message is heard twice.
 func TestSlotMoves(t *testing.T) {
-	f := newFleet(t, time.Hour)
+	f := newFleet(t, time.Hour, unfailing...)
 	moving := f.topics[0]
 	slot := hashslot.Of(moving)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -177,7 +181,7 @@ func TestSlotMoves(t *testing.T) {
 
 // Whoever waits for a topic while its slot moves is subscribed where it went.
 func TestComingAndGoingWhileASlotMoves(t *testing.T) {
-	f := newFleet(t, time.Hour)
+	f := newFleet(t, time.Hour, unfailing...)
 	slot := hashslot.Of(f.topics[0])
 	ctx, cancel := context.WithCancel(t.Context())
 	var comers sync.WaitGroup
@@ -297,7 +301,7 @@ func TestMasterRestart(t *testing.T) {
 
 // There is one connection to each master, however many topics and slots.
 func TestOneConnectionToEachMaster(t *testing.T) {
-	f := newFleet(t, time.Hour)
+	f := newFleet(t, time.Hour, unfailing...)
 	var subs []*bus.Subscription
 	for i := range 1000 {
 		subs = append(subs, f.bus.Subscribe(fmt.Sprint("topic ", i), &ear{}))

@@ -256,7 +256,7 @@ func TestLaneThatComesBackToAConnection(t *testing.T) {
 	b.wake()
 	queued(2)
 	close(open)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a connection that panics hangs
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // a connection that panics hangs
 	defer cancel()
 	for _, s := range []*Subscription{sub, b.Subscribe("later", make(gaps, 100))} { // which is confirmed after all of the first
 		if err := s.Wait(ctx); err != nil {
