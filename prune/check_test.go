@@ -361,9 +361,9 @@ func TestNothingIsOverdueThatAHoldKeeps(t *testing.T) {
 			fields  map[string]time.Duration
 			overdue bool
 		}{
-			{"within what a sweep has", 14 * time.Second, nil, false},
+			{"within what a sweep has", 8 * time.Second, nil, false},
 			{"longer ago", 16 * time.Second, nil, true},
-			{"a hold ended since", time.Hour, map[string]time.Duration{"hold": 14 * time.Second}, false},
+			{"a hold ended since", time.Hour, map[string]time.Duration{"hold": 8 * time.Second}, false},
 			{"a hold ended longer ago", time.Hour, map[string]time.Duration{"hold": 16 * time.Second}, true},
 			{"a hold lasts", time.Hour, map[string]time.Duration{"hold": -time.Second}, false},
 			{"no node signs", time.Hour, map[string]time.Duration{"leased": 50 * time.Second}, false},

@@ -57,7 +57,7 @@ func TestPresencesArePrunedOnceAndReportedInBulk(t *testing.T) {
 			a.Age(t, c, 61*time.Second)
 		}
 		b.Age(t, stale[450], 61*time.Second)
-		a.Age(t, fresh, 59*time.Second)
+		a.Age(t, fresh, 45*time.Second)
 
 		var wg sync.WaitGroup
 		found := make([][]presence.Change, 4)
@@ -109,7 +109,7 @@ func TestAPrunedChannelLeavesItsGroupAndIsTold(t *testing.T) {
 		if err != nil || len(changes) != 1 {
 			t.Fatalf("%+v, %v", changes, err)
 		}
-		redistest.Eventually(t, 5*time.Second, func() error {
+		redistest.Eventually(t, 30*time.Second, func() error {
 			if evicted := a.Evicted(); len(evicted) != 1 {
 				return fmt.Errorf("evicted %+v", evicted)
 			}
@@ -245,7 +245,7 @@ func TestFleetOnTheFakeClock(t *testing.T) {
 
 		// The pruned one speaks again, and is added again.
 		nodes[1].Touch(silent.Name())
-		redistest.Eventually(t, 10*time.Second, func() error {
+		redistest.Eventually(t, 30*time.Second, func() error {
 			if c, err := nodes[2].Counts(ctx, "lobby"); err != nil || c.Users != 2 {
 				return fmt.Errorf("%+v, %v", c, err)
 			}

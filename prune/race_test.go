@@ -116,7 +116,7 @@ func TestSweepersRaceATouch(t *testing.T) {
 				}
 				owner.Touch(c.Name())
 			}
-			redistest.Eventually(t, 20*time.Second, func() error {
+			redistest.Eventually(t, 30*time.Second, func() error {
 				counts, err := owner.Counts(t.Context(), "lobby")
 				if err == nil && counts.Presences != channels {
 					err = fmt.Errorf("%d presences, want the %d that gave signs of life", counts.Presences, channels)
@@ -132,7 +132,7 @@ func TestSweepersRaceATouch(t *testing.T) {
 				_ = c.Close()
 			}
 		}
-		redistest.Eventually(t, 20*time.Second, func() error {
+		redistest.Eventually(t, 30*time.Second, func() error {
 			told.mu.Lock()
 			defer told.mu.Unlock()
 			for channel, n := range told.came {
