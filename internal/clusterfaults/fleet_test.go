@@ -220,7 +220,7 @@ func lasts(d time.Duration) {
 // agree compares what each node has with who is connected.
 func (f *fleet) agree() error {
 	for _, room := range f.rooms {
-		ctx, cancel := context.WithTimeout(f.t.Context(), callTime)
+		ctx, cancel := context.WithTimeout(f.t.Context(), patience)
 		s, err := f.nodes[0].tracker.Snapshot(ctx, room)
 		cancel()
 		if err != nil {

@@ -7,10 +7,14 @@ import (
 	"github.com/rollcall-go/rollcall/internal/redistest"
 )
 
+// unfailing are the arguments of a cluster that takes no master for dead because the
+// machine is busy.
+var unfailing = []string{"--cluster-node-timeout", "60000"}
+
 // A slot moves in a moment, back and forth, under load.
 func TestASlotMigrates(t *testing.T) {
 	slow(t)
-	s := redistest.Cluster(t)
+	s := redistest.Cluster(t, unfailing...)
 	f := newFleet(t, s, 3)
 	const shard = 5
 	end := f.mustServe(f.others(shard)...)
@@ -28,7 +32,7 @@ func TestASlotMigrates(t *testing.T) {
 // A slot stands half way for longer than a lease and a hold.
 func TestASlotStandsHalfWay(t *testing.T) {
 	slow(t)
-	s := redistest.Cluster(t)
+	s := redistest.Cluster(t, unfailing...)
 	f := newFleet(t, s, 3)
 	const shard = 9
 	end := f.mustServe(f.others(shard)...)
@@ -52,7 +56,7 @@ func TestASlotStandsHalfWay(t *testing.T) {
 // A fourth master takes its share of the slots.
 func TestAClusterGrows(t *testing.T) {
 	slow(t)
-	s := redistest.Cluster(t)
+	s := redistest.Cluster(t, unfailing...)
 	f := newFleet(t, s, 3)
 	calm := f.load()
 	i := s.AddMaster()

@@ -116,15 +116,18 @@ func ask[R any](f *fleet, m *member, what string, args any) R {
 	return r
 }
 
-// try calls a node, which may fail.
+// try calls a node, which may fail. It waits longer than a node tries for.
 func try[R any](f *fleet, m *member, what string, args any) (R, error) {
-	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 2*patience)
 	defer cancel()
 	return redistest.Call[R](ctx, m.Proc, what, args)
 }
 
 func (f *fleet) join(i int, j joining) string {
 	f.t.Helper()
+	if j.Try == 0 {
+		j.Try = patience / 2
+	}
 	return ask[string](f, f.nodes[i], "join", j)
 }
 
@@ -275,9 +278,17 @@ func (f *fleet) healed(since time.Time, bound time.Duration, what string) {
 func (f *fleet) stayRight(d time.Duration, what string) {
 	f.t.Helper()
 	during(d, d/4, func() {
-		if err := f.agree(); err != nil {
-			f.t.Errorf("row %s%s: not for long: %v", f.row, what, err)
+		start := time.Now()
+		err := f.agree()
+		if err == nil {
+			return
 		}
+		last(2 * tick) // who stood still has told by now
+		if f.stood(start.Add(-lease)) > 0 {
+			f.agreed(time.Now(), patience, what) // it was rightly taken for lost
+			return
+		}
+		f.t.Errorf("row %s%s: not for long: %v", f.row, what, err)
 	})
 }
 
@@ -332,7 +343,7 @@ func (f *fleet) returned(m *member) {
 
 // poll is redistest.Eventually for what need not end the test.
 func poll(condition func() error) error {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		err := condition()
 		if err == nil || time.Now().After(deadline) {

@@ -36,7 +36,7 @@ const (
 // then takes at most on a busy machine.
 const (
 	callTime  = 2 * time.Second
-	callBound = callTime + 1500*time.Millisecond
+	callBound = callTime + 4*time.Second
 )
 
 var rooms = []string{"lobby", "garden"}

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -39,9 +40,9 @@ func nodeKilled(t *testing.T, r run) {
 	members := presences(ask[report](f, dead, "report", 0))
 	f.kill(0)
 	f.healed(dead.killed, swept, "")
-	left, came := f.departures(dead, dead.killed, "diff")
+	left, came := f.departed(dead, dead.killed, "diff", 2*members, 0)
 	f.exactly("departures told to watchers", left, 2*members)
-	left, _ = f.departures(dead, dead.killed, "change")
+	left, _ = f.departed(dead, dead.killed, "change", members, 0)
 	f.exactly("departures told to handlers", left, members)
 	f.exactly("returns", came, 0)
 	f.finish()
@@ -52,6 +53,17 @@ func presences(r report) (n int) {
 		n += len(own)
 	}
 	return n
+}
+
+// departed is departures once so many are told, which may be after views have them.
+func (f *fleet) departed(of *member, since time.Time, kind string, wantLeft, wantCame int) (left, came map[string]int) {
+	_ = poll(func() error {
+		if left, came = f.departures(of, since, kind); len(left) < wantLeft || len(came) < wantCame {
+			return errors.New("there is more to come")
+		}
+		return nil
+	})
+	return left, came
 }
 
 // exactly tells whether so many presences are counted, once each.
@@ -83,7 +95,7 @@ func nodeFrozen(t *testing.T, r run) {
 	thawed := time.Now()
 	f.healed(thawed, lease+slack, "back")
 	awake()
-	left, came := f.departures(frozen, start, "change")
+	left, came := f.departed(frozen, start, "change", members, members)
 	f.exactly("departures told to handlers", left, members)
 	f.exactly("returns told to handlers", came, members)
 	f.finish()
