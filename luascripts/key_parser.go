@@ -46,8 +46,3 @@ func (k Keys) Parser() func(key string) (Key, bool) {
 
 // KeyPattern returns the SCAN pattern of all keys under the prefix.
 func (k Keys) KeyPattern() string { return literal(k.prefix) + ":{*" }
-
-// literal quotes the special characters of SCAN's patterns.
-func literal(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
-}

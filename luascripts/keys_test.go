@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/rollcall-go/rollcall/internal/hashslot"
-	"github.com/rollcall-go/rollcall/internal/redistest"
 	"github.com/rollcall-go/rollcall/luascripts"
 )
 
@@ -118,28 +117,6 @@ func TestCheckName(t *testing.T) {
 		}
 		if len(invalid.Value) > 40 || !strings.HasPrefix(tt.name, invalid.Value) || !strings.Contains(err.Error(), "invalid room") {
 			t.Errorf("%.40q: %+v", tt.name, invalid)
-		}
-	}
-}
-
-// The pattern means all keys under a prefix, whatever its characters, and none that
-// only look so.
-func TestKeyPattern(t *testing.T) {
-	client := redistest.Real(t).NewClient(t)
-	for _, prefix := range []string{"app", "a*", `[a]?\`} {
-		k, err := luascripts.NewKeys(prefix, 4)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mine := slices.Sorted(slices.Values(all(k, "lobby")))
-		for _, key := range append(mine, "app2:{0}:rooms", prefix+":test:{0}:rooms", "my"+prefix+":{0}:rooms", "abc:{0}:rooms") {
-			if err := client.Set(t.Context(), key, "x", 0).Err(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		found, err := client.Keys(t.Context(), k.KeyPattern()).Result()
-		if slices.Sort(found); err != nil || !slices.Equal(found, mine) {
-			t.Errorf("prefix %q: %q, want %q, %v", prefix, found, mine, err)
 		}
 	}
 }

@@ -22,7 +22,6 @@ type shelf struct {
 	*luascripts.Store
 	t       *testing.T
 	ctx     context.Context
-	server  *redistest.Server
 	c       redis.UniversalClient
 	checker *prune.Checker
 	events  []luascripts.RoomEvent
@@ -42,7 +41,7 @@ func (t target) Report(events []luascripts.RoomEvent) []presence.Change {
 
 func newShelf(t *testing.T, s *redistest.Server, shards int) *shelf {
 	t.Helper()
-	f := &shelf{t: t, ctx: t.Context(), server: s, c: s.NewClient(t), batches: map[string]int64{}, inc: map[string]string{}}
+	f := &shelf{t: t, ctx: t.Context(), c: s.NewClient(t), batches: map[string]int64{}, inc: map[string]string{}}
 	keys, err := luascripts.NewKeys("p", shards)
 	f.must(err)
 	f.Store, err = luascripts.Open(f.ctx, f.c, keys)
@@ -92,7 +91,7 @@ func (f *shelf) write(action luascripts.Action, room, channel, user string) {
 // of one, an empty one, somebody in grace, and somebody exclusive.
 func (f *shelf) fill() {
 	f.t.Helper()
-	f.server.Flush()
+	f.must(f.Flush(f.ctx))
 	clear(f.batches)
 	f.events = nil
 	f.node("n1")

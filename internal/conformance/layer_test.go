@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ var layerRows = []row{
 	{"channel layer", "reconnect", layerReconnect},
 	{"channel layer", "payload", layerPayload},
 	{"channel layer", "encryption", layerEncryption},
+	{"channel layer", "flush", layerFlush},
 	{"channel layer", "message type", layerMux},
 }
 
@@ -380,5 +382,23 @@ func layerEncryption(t *testing.T, s *redistest.Server) {
 				t.Errorf("%+v, want info %q", p, want)
 			}
 		}
+	}
+}
+
+// Flush deletes what is under its prefix, and nothing under a longer one.
+func layerFlush(t *testing.T, s *redistest.Server) {
+	short := newNode(t, s, config{groups: groups.Options{Prefix: "app"}})
+	long := newNode(t, s, config{groups: groups.Options{Prefix: "app:test"}})
+	short.Enter(t, "lobby", "ana")
+	long.Enter(t, "lobby", "ben")
+	before := keys(t, long.Client, "app:test:*")
+	if err := short.Store().Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := keys(t, short.Client, "app:{*"); len(left) != 0 {
+		t.Errorf("left %q", left)
+	}
+	if after := keys(t, long.Client, "app:test:*"); !slices.Equal(after, before) || len(before) == 0 {
+		t.Errorf("keys of another prefix %q, before %q", after, before)
 	}
 }
