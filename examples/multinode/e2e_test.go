@@ -42,7 +42,7 @@ func TestKilledNode(t *testing.T) {
 	leo.waitEnd()
 	lurker.waitEnd()
 	ada.waitList("ada, mia +0")
-	if took := time.Since(killed); took > gone(maxAge)+2*time.Second {
+	if took := time.Since(killed); took > gone(maxAge)+6*time.Second { // which is less than the lease
 		t.Errorf("its visitors were listed for %v", took)
 	}
 	f.waitSaid(`node 2  ended: signal: killed`)
@@ -137,7 +137,7 @@ func TestStop(t *testing.T) {
 				}
 				return nil
 			})
-			if took := time.Since(begun); took > 2*time.Second {
+			if took := time.Since(begun); took > stopTime+10*time.Second { // a frozen node awakes by itself after 20 s
 				t.Errorf("it took %v", took)
 			}
 			<-f.ended
@@ -152,10 +152,9 @@ func TestStop(t *testing.T) {
 // `go run` passes on neither SIGTERM nor SIGKILL, and yet nothing is left.
 func TestGoRun(t *testing.T) {
 	goTool := redistest.RequireProgram(t, "go")
-	f, err := tryFleet(t, exec.Command(goTool, "run", ".", "-nodes", "2", "-port", "18310"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := startCommand(t, func(port string) *exec.Cmd {
+		return exec.Command(goTool, "run", ".", "-nodes", "2", "-port", port)
+	})
 	f.cmd.Process.Kill()
 	redistest.Eventually(t, slack, func() error {
 		for _, pid := range f.pids {

@@ -67,7 +67,7 @@ func TestTheGate(t *testing.T) {
 		if status != http.StatusSwitchingProtocols {
 			t.Fatalf("status %d", status)
 		}
-		redistest.Eventually(t, 5*time.Second, func() error {
+		redistest.Eventually(t, 30*time.Second, func() error {
 			users, err := tracker.Users(t.Context(), "lobby")
 			if err == nil && len(users) != 1 {
 				err = errors.New("ann is not there")
@@ -77,7 +77,7 @@ func TestTheGate(t *testing.T) {
 		if err := gate.LogOut(t.Context(), "ann"); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		_, _, err = conn.Read(ctx)
 		if websocket.CloseStatus(err) != 4001 {
