@@ -13,8 +13,8 @@ test: ## all tests, once
 	@set -e; for m in $(EXAMPLES); do echo "go -C $$m test ./..."; go -C $$m test ./...; done
 
 race: ## all tests under the race detector
-	go test -race -timeout 15m ./...
-	@set -e; for m in $(EXAMPLES); do echo "go -C $$m test -race ./..."; go -C $$m test -race ./...; done
+	go test -race -timeout 45m ./...
+	@set -e; for m in $(EXAMPLES); do echo "go -C $$m test -race -timeout 45m ./..."; go -C $$m test -race -timeout 45m ./...; done
 
 lint: ## formatting and static checks
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "gofmt needed:"; echo "$$files"; exit 1; fi
