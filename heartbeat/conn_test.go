@@ -5,12 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/heartbeat"
+	"github.com/rollcall-go/rollcall/internal/nodetest"
+	"github.com/rollcall-go/rollcall/internal/redistest"
+	"github.com/rollcall-go/rollcall/presence"
 )
 
 // gone is the connection of a peer whose close frame has been read but not yet
@@ -72,6 +78,59 @@ func TestServePrefersWhatReaderKnows(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A handler that writes may be the first to see that the peer is gone. Its error is the
+// cause, but the application did not end the connection.
+func TestGraceThoughAHandlerFindsThePeerGone(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want time.Duration
+	}{
+		{net.ErrClosed, time.Minute},
+		{&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)}, time.Minute},
+		{&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.ECONNRESET)}, time.Minute},
+		{goodbye{Code: 1001}, time.Minute},
+		{goodbye{Code: 4000}, 0},
+		{errApp, 0},
+	} {
+		t.Run(row.err.Error(), func(t *testing.T) {
+			p := newTracker()
+			h := heartbeat.Handler[kind]{Run: func(context.Context) error { return fmt.Errorf("follow: %w", row.err) }}
+			err := heartbeat.Serve(t.Context(), gone{told: make(chan struct{}), reason: row.err}, p, newMailbox(), h,
+				&heartbeat.Options{Grace: time.Minute})
+			if !errors.Is(err, heartbeat.ErrHandler) || !errors.Is(err, row.err) {
+				t.Errorf("Serve returned %v", err)
+			}
+			if !slices.Equal(p.graces, []time.Duration{row.want}) {
+				t.Errorf("left with a grace of %v, want %v", p.graces, row.want)
+			}
+		})
+	}
+}
+
+// Somebody may add the channel to a room when its connection has ended: nobody would ever
+// take it out.
+func TestNoAdditionAfterTheLeave(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		a, b := nodetest.Start(t, s.NewClient(t), nodetest.Options{}), nodetest.Start(t, s.NewClient(t), nodetest.Options{})
+		c := a.Open(t)
+		conn := gone{told: make(chan struct{}), reason: net.ErrClosed}
+		h := heartbeat.Handler[kind]{
+			Connect: func(context.Context) error { return errApp },
+			Disconnect: func(ctx context.Context, _ error) {
+				if _, _, err := b.Add(ctx, "lobby", c.Name(), presence.Member{User: "ana"}); err == nil {
+					t.Error("added after the leave")
+				}
+			},
+		}
+		if err := heartbeat.Serve(t.Context(), conn, a.Tracker, c, h, nil); !errors.Is(err, errApp) {
+			t.Errorf("Serve returned %v", err)
+		}
+		if counts, err := a.Counts(t.Context(), "lobby"); err != nil || counts.Presences != 0 {
+			t.Errorf("%+v, %v", counts, err)
+		}
+	})
 }
 
 // late is a connection whose peer goes on sending when it is told to go, and

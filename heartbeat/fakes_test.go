@@ -69,8 +69,9 @@ type tracker struct {
 	*journal
 	leave func(ctx context.Context) error // may be nil
 
-	mu  sync.Mutex
-	why []presence.Reason
+	mu     sync.Mutex
+	why    []presence.Reason
+	graces []time.Duration
 }
 
 func newTracker() *tracker { return &tracker{journal: newJournal()} }
@@ -79,7 +80,7 @@ func (p *tracker) Touch(ch string) { p.add("touch " + ch) }
 
 func (p *tracker) LeaveAllAfter(ctx context.Context, ch string, why presence.Reason, grace time.Duration) (map[string]presence.Revision, error) {
 	p.mu.Lock()
-	p.why = append(p.why, why)
+	p.why, p.graces = append(p.why, why), append(p.graces, grace)
 	p.mu.Unlock()
 	p.add("leave " + ch)
 	if p.leave != nil {

@@ -3,6 +3,9 @@ package heartbeat
 import (
 	"errors"
 	"fmt"
+	"net"
+	"slices"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -10,14 +13,13 @@ import (
 	"github.com/rollcall-go/rollcall/groups"
 )
 
-// finish cleans up after a session that has ended. It leaves without waiting for the
+// finish cleans up after a session that has ended. It closes the channel before it
+// leaves, so that nobody adds it to a room after that. It leaves without waiting for the
 // peer, and calls Disconnect once nothing else runs.
 func (s *session[M, S]) finish(cause error) error {
-	defer func() {
-		if err := s.ch.Close(); err != nil {
-			s.log().Warn("cannot close channel", zap.Error(err))
-		}
-	}()
+	if err := s.ch.Close(); err != nil {
+		s.log().Warn("cannot close channel", zap.Error(err))
+	}
 	s.tasks.Go(func() { s.close(cause) })
 
 	idle := s.idle()
@@ -95,13 +97,19 @@ func (s *session[M, S]) leave(cause error) error {
 	return nil
 }
 
+// losses are the causes for which the application is not to blame. A handler that writes
+// may find that the connection is gone, too.
+var losses = []error{
+	errClosed, ErrConn, ErrDeadPeer, groups.ErrClosed, groups.ErrChannelFull,
+	net.ErrClosed, syscall.EPIPE, syscall.ECONNRESET,
+}
+
 // graceFor returns how long the presences stay: not at all if the application ended the
 // connection.
 func (s *session[M, S]) graceFor(cause error) time.Duration {
-	for _, lost := range []error{errClosed, ErrConn, ErrDeadPeer, groups.ErrClosed, groups.ErrChannelFull} {
-		if errors.Is(cause, lost) {
-			return s.opts.Grace
-		}
+	isCause := func(loss error) bool { return errors.Is(cause, loss) }
+	if slices.ContainsFunc(losses, isCause) || closedNormally[S](cause) {
+		return s.opts.Grace
 	}
 	return 0
 }

@@ -74,8 +74,7 @@ type Handler[M ~int] struct {
 // heartbeats are swallowed, and what is sent to the channel goes to the peer. It ends
 // when the peer closes it or is dead, when a handler fails, when ctx ends, or when the
 // channel is closed; the channel's last messages are still delivered. Then, whatever
-// the cause, the channel leaves all its rooms, Disconnect is called, and the channel is
-// closed.
+// the cause, the channel is closed and leaves all its rooms, and Disconnect is called.
 //
 // The socket is closed with the code of a [CloseError], if the cause has one in it.
 // Otherwise the code is 1001 if ctx, the Tracker or the channel layer ended, 1008 if

@@ -3,6 +3,7 @@ package heartbeat
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/rollcall-go/rollcall/groups"
@@ -59,11 +60,15 @@ func closedNormally[S ~int](err error) bool {
 		Reason string
 	}
 	want := reflect.TypeFor[closeError]()
-	for ; err != nil; err = errors.Unwrap(err) {
-		if v := reflect.ValueOf(err); v.CanConvert(want) {
-			code := v.Convert(want).Interface().(closeError).Code
-			return code == statusNormal || code == statusGoingAway || code == statusNone
-		}
+	if v := reflect.ValueOf(err); err != nil && v.CanConvert(want) {
+		code := v.Convert(want).Interface().(closeError).Code
+		return code == statusNormal || code == statusGoingAway || code == statusNone
+	}
+	switch wrapper := err.(type) {
+	case interface{ Unwrap() error }:
+		return closedNormally[S](wrapper.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(wrapper.Unwrap(), closedNormally[S])
 	}
 	return false
 }
