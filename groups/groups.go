@@ -287,7 +287,7 @@ func (l *Layer) Close(ctx context.Context) error {
 	if closed {
 		return nil
 	}
-	l.requests.close()
+	l.requests.close(ctx)
 	for _, c := range channels {
 		c.CloseWith(ErrClosed)
 	}

@@ -20,7 +20,7 @@ const (
 
 	askAgain = 100 * time.Millisecond // while a living node does not hear
 
-	answerTimeout = time.Second // for sending one
+	answerTimeout = time.Second // for sending one while closing
 )
 
 // request asks the node that holds a channel to do something with it.
@@ -144,14 +144,14 @@ func (l *Layer) reach(ctx context.Context, node string, q request) error {
 		if heard > 0 || err != nil && (first || ctx.Err() == nil) {
 			return err
 		}
-		if err := l.awaitHearing(ctx, node); err != nil {
+		if err := l.pauseIfAlive(ctx, node); err != nil {
 			return err
 		}
 	}
 }
 
-// awaitHearing gives a node that is alive some time to hear again.
-func (l *Layer) awaitHearing(ctx context.Context, node string) error {
+// pauseIfAlive gives a node that is alive some time to hear again.
+func (l *Layer) pauseIfAlive(ctx context.Context, node string) error {
 	if err := l.unheard(ctx, node); !errors.Is(err, ErrNoAnswer) && ctx.Err() == nil {
 		return err
 	}
@@ -235,9 +235,13 @@ func (l *Layer) serve(q request) {
 
 // answer is sent even if this node closes meanwhile: who asked waits for it.
 func (l *Layer) answer(ctx context.Context, node string, frame []byte) error {
+	_, err := l.tell(ctx, node, encodePeer(kindAnswer, frame))
+	if ctx.Err() == nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
-	_, err := l.tell(ctx, node, encodePeer(kindAnswer, frame))
+	_, err = l.tell(ctx, node, encodePeer(kindAnswer, frame))
 	return err
 }
 
@@ -286,12 +290,21 @@ type answeredError struct {
 func (e *answeredError) Error() string { return e.text }
 func (e *answeredError) Unwrap() error { return e.kind }
 
-// close cancels the requests of other nodes, waits for their end, and refuses more.
-func (r *requests) close() {
+// close cancels the requests of other nodes, refuses more, and waits for their end until
+// the context ends.
+func (r *requests) close(ctx context.Context) {
 	r.mu.Lock()
 	r.stop()
 	r.mu.Unlock()
-	r.work.Wait()
+	idle := make(chan struct{})
+	go func() {
+		r.work.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
 }
 
 // encodePeer frames a request or an answer.

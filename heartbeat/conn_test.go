@@ -109,6 +109,22 @@ func TestGraceThoughAHandlerFindsThePeerGone(t *testing.T) {
 	}
 }
 
+// plain is the connection of a library whose codes have no type of their own, as those of
+// a CloseError.
+type plain struct{ gone }
+
+func (c plain) Close(int, string) error { return c.gone.Close(0, "") }
+
+func TestNoGraceWhenAHandlerAsksForAClose(t *testing.T) {
+	p := newTracker()
+	h := heartbeat.Handler[kind]{Run: func(context.Context) error { return heartbeat.CloseError{Code: 1000} }}
+	_ = heartbeat.Serve(t.Context(), plain{gone{told: make(chan struct{}), reason: net.ErrClosed}}, p, newMailbox(), h,
+		&heartbeat.Options{Grace: time.Minute})
+	if !slices.Equal(p.graces, []time.Duration{0}) {
+		t.Errorf("left with a grace of %v", p.graces)
+	}
+}
+
 // Somebody may add the channel to a room when its connection has ended: nobody would ever
 // take it out.
 func TestNoAdditionAfterTheLeave(t *testing.T) {

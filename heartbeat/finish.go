@@ -28,7 +28,7 @@ func (s *session[M, S]) finish(cause error) error {
 	if late {
 		s.log().Warn("handler runs on although its context has ended")
 		<-idle
-		// It may have joined a room after the leave.
+		// The leave may have waited in vain for what the handler did.
 		left = s.leave(cause)
 	}
 	s.tasks.Wait()
@@ -107,8 +107,9 @@ var losses = []error{
 // graceFor returns how long the presences stay: not at all if the application ended the
 // connection.
 func (s *session[M, S]) graceFor(cause error) time.Duration {
+	var asked CloseError
 	isCause := func(loss error) bool { return errors.Is(cause, loss) }
-	if slices.ContainsFunc(losses, isCause) || closedNormally[S](cause) {
+	if slices.ContainsFunc(losses, isCause) || closedNormally[S](cause) && !errors.As(cause, &asked) {
 		return s.opts.Grace
 	}
 	return 0

@@ -48,7 +48,8 @@ type Options struct {
 
 	// Grace is how long the presences stay after a connection ended that the
 	// application did not close, see presence.Tracker.LeaveAllAfter: a page that is
-	// reloaded within it shows nobody leaving. While the Tracker drains, all presences
+	// reloaded within it shows nobody leaving. A handler that fails because a connection
+	// was closed or reset has not closed it. While the Tracker drains, all presences
 	// stay for at least the grace of Drain. Defaults to none.
 	Grace time.Duration
 

@@ -88,16 +88,28 @@ func (s *Store) found(metas []meta, gone Away) (Away, error) {
 	return gone, nil
 }
 
+// HealsEverywhere reports whether data was lost a moment ago in all shards that answer. If
+// it was in some only, the others know all nodes.
+func (s *Store) HealsEverywhere(ctx context.Context, known func(shard int) error) bool {
+	metas, away := s.metas(ctx, known)
+	for shard, m := range metas {
+		if away[shard] == nil && m.healing == "" {
+			return false
+		}
+	}
+	return len(away) < len(metas)
+}
+
 // meta is what is recorded in a shard; empty if that is nothing, or unknown.
-type meta struct{ schema, shards, remember string }
+type meta struct{ schema, shards, remember, healing string }
 
 func (s *Store) askMeta(ctx context.Context, of redis.Cmdable, shard int) *redis.SliceCmd {
-	return of.HMGet(ctx, s.Meta(shard), "schema", "shards", "remember")
+	return of.HMGet(ctx, s.Meta(shard), "schema", "shards", "remember", Healing)
 }
 
 func metaOf(reply *redis.SliceCmd) (m meta) {
 	if reply.Err() == nil {
-		for i, field := range []*string{&m.schema, &m.shards, &m.remember} {
+		for i, field := range []*string{&m.schema, &m.shards, &m.remember, &m.healing} {
 			*field, _ = reply.Val()[i].(string)
 		}
 	}

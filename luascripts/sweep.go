@@ -86,11 +86,15 @@ func (s *Store) AnyStale(ctx context.Context, shard int, before map[string]time.
 func (s *Store) Orphans(ctx context.Context, shard int, node string) ([]Stale, error) {
 	var shorts []string
 	var entries []any
+	seen := make(map[string]bool) // a page may have a field once more
 	for f, err := range s.Fields(ctx, s.Index(shard, node), MaxSweep) {
 		if err != nil {
 			return nil, err
 		}
-		shorts, entries = append(shorts, f.Name), append(entries, f.Value)
+		if !seen[f.Name] {
+			seen[f.Name] = true
+			shorts, entries = append(shorts, f.Name), append(entries, f.Value)
+		}
 		if len(shorts) == MaxSweep {
 			break
 		}

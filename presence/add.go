@@ -150,9 +150,10 @@ func (t *Tracker) add(ctx context.Context, e *entry, room string, m Member, op l
 // was to be brought back is alive, so its next touch tries again.
 func (t *Tracker) takeBack(ctx context.Context, e *entry, room string, m Member, did luascripts.Action) {
 	if did == luascripts.Revive {
-		if h, ok := e.setAside(room, m, func() { t.discard(room, e.channel) }); ok {
+		if h, ok := e.setAside(room, m); ok {
 			t.rooms.release(h.room)
 		}
+		t.discard(room, e.channel)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)

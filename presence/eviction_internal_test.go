@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -75,59 +74,6 @@ func TestLeavingIsNoEviction(t *testing.T) {
 			}
 		}
 	})
-}
-
-// An addition that is noted while a prune is being heard of keeps its channel in the
-// group.
-func TestAnAdditionDuringAnEviction(t *testing.T) {
-	n := newStranger(t, redistest.Mini(t))
-	c, err := n.layer.NewChannel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	add := func() error {
-		_, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"})
-		return err
-	}
-	if err := add(); err != nil {
-		t.Fatal(err)
-	}
-	e := n.own(c.Name())
-	h, _ := e.held("lobby")
-
-	w := n.writer("lobby")
-	w.mu.lock() // the addition waits here
-	added := make(chan error, 1)
-	go func() { added <- add() }()
-	eventually := func(what string, done func() bool) {
-		t.Helper()
-		redistest.Eventually(t, 30*time.Second, func() error {
-			if !done() {
-				return errors.New(what)
-			}
-			return nil
-		})
-	}
-	eventually("adds", func() bool {
-		n.rooms.mu.Lock()
-		defer n.rooms.mu.Unlock()
-		return h.room.holds == 2
-	})
-
-	n.rooms.mu.Lock() // and the eviction here
-	evicted := make(chan struct{})
-	go func() {
-		defer close(evicted)
-		n.evict(e, "lobby", h.revision+1, Pruned)
-	}()
-	eventually("is evicted", func() bool { return !e.isIn("lobby") })
-	w.mu.unlock()
-	err = <-added
-	n.rooms.mu.Unlock()
-	<-evicted
-	if members := n.layer.Members("lobby"); err != nil || !slices.Equal(members, []string{c.Name()}) {
-		t.Errorf("added: %v, members %q", err, members)
-	}
 }
 
 // Channels that were closed without a leave are forgotten once they are pruned, and

@@ -85,7 +85,7 @@ func (t *Tracker) dismiss(entries []*entry, shard int) {
 		}
 		for _, h := range e.holding() {
 			if h.room.shard == shard {
-				t.evict(e, h.room.name, h.revision+1, TimedOut)
+				t.hearPruned(e, h.room.name, h.revision+1, TimedOut)
 			}
 		}
 	}

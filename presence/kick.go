@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/rollcall-go/rollcall/groups"
-	"github.com/rollcall-go/rollcall/luascripts"
 )
 
 // Kick says whom to remove, and how to close the socket.
@@ -78,9 +77,12 @@ func (t *Tracker) kickChannel(ctx context.Context, k Kick) (int, error) {
 
 // kickUser asks all nodes, as none knows where a user is.
 func (t *Tracker) kickUser(ctx context.Context, k Kick) (int, error) {
+	var total int
+	var failed error
+	var work sync.WaitGroup
+	work.Go(func() { total, failed = t.kickLocal(ctx, k) }) // at once: to list the nodes may take long
 	nodes, missed := t.otherNodes(ctx)
 	counts, errs := make([]int, len(nodes)), make([]error, len(nodes))
-	var work sync.WaitGroup
 	for i, node := range nodes {
 		work.Go(func() {
 			errs[i] = t.layer.AskNode(ctx, node.ID, opKick, k, &counts[i])
@@ -89,7 +91,6 @@ func (t *Tracker) kickUser(ctx context.Context, k Kick) (int, error) {
 			}
 		})
 	}
-	total, failed := t.kickLocal(ctx, k)
 	work.Wait()
 	graced, err := t.kickGraced(ctx, k)
 	for _, n := range append(counts, graced) {
@@ -105,21 +106,13 @@ func (t *Tracker) otherNodes(ctx context.Context) ([]Node, error) {
 	if err != nil && !errors.As(err, &partial) {
 		return nil, err
 	}
-	others := slices.DeleteFunc(slices.Clone(nodes), func(n Node) bool { return n.ID == t.layer.NodeID() })
-	if len(others) == len(nodes) || t.healsEverywhere(ctx) {
-		return others, fmt.Errorf("%w: Redis lost its data, and some nodes may not have registered again", ErrUnavailable)
+	listed := len(nodes)
+	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.ID == t.layer.NodeID() })
+	if t.ledger.closed() { // it has retired, and knows no better
+		return nodes, nil
 	}
-	return others, nil
-}
-
-// healsEverywhere reports whether data was lost in all shards, so that none lists all
-// nodes yet.
-func (t *Tracker) healsEverywhere(ctx context.Context) bool {
-	for shard := range t.store.Shards() {
-		healing, err := t.store.Client().HExists(ctx, t.store.Meta(shard), luascripts.Healing).Result()
-		if err == nil && !healing {
-			return false
-		}
+	if len(nodes) == listed || t.store.HealsEverywhere(ctx, t.down) {
+		return nodes, fmt.Errorf("%w: Redis lost its data, and some nodes may not have registered again", ErrUnavailable)
 	}
-	return true
+	return nodes, nil
 }

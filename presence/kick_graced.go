@@ -3,7 +3,7 @@ package presence
 import (
 	"context"
 	"errors"
-	"sync"
+	"slices"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -79,16 +79,18 @@ func (t *Tracker) closeGraced(ctx context.Context, graced []luascripts.Graced, k
 	if k.Close == (groups.CloseError{}) || k.Channel != "" { // its node was asked before
 		return nil
 	}
-	errs := make([]error, len(graced))
-	var work sync.WaitGroup
-	for i, g := range graced {
-		work.Go(func() {
-			_, err := t.kickHeld(ctx, Kick{Channel: g.Channel, Room: g.Room, Close: k.Close})
-			if !errors.Is(err, ErrUnknownChannel) {
-				errs[i] = err
-			}
-		})
+	var channels []string
+	for _, g := range graced {
+		channels = append(channels, g.Channel)
 	}
-	work.Wait()
-	return errors.Join(errs...)
+	slices.Sort(channels)
+	return concurrently(ctx, slices.Compact(channels), func(channel string) error {
+		k := k
+		k.Channel = channel
+		_, err := t.kickHeld(ctx, k)
+		if errors.Is(err, ErrUnknownChannel) {
+			return nil // its node is gone, and so is the socket
+		}
+		return err
+	})
 }

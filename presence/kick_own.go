@@ -1,10 +1,9 @@
 package presence
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"sync"
+	"sync/atomic"
 
 	"github.com/rollcall-go/rollcall/groups"
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -19,20 +18,17 @@ func (t *Tracker) kickHeld(ctx context.Context, k Kick) (n int, err error) {
 	return t.kickOne(ctx, k.Channel, k)
 }
 
-// kickLocal removes a user's channels on this node.
+// kickLocal removes a user's channels on this node, even once ctx has ended: what is left
+// is then done in the background.
 func (t *Tracker) kickLocal(ctx context.Context, k Kick) (int, error) {
 	theirs := slices.DeleteFunc(t.ledger.all(), func(e *entry) bool { return len(kicked(e, k)) == 0 })
-	removed, errs := make([]int, len(theirs)), make([]error, len(theirs))
-	var work sync.WaitGroup
-	for i, e := range theirs {
-		work.Go(func() { removed[i], errs[i] = t.kickOne(ctx, e.channel, k) })
-	}
-	work.Wait()
-	total := 0
-	for _, n := range removed {
-		total += n
-	}
-	return total, cmp.Or(errs...)
+	var total atomic.Int64
+	err := concurrently(context.WithoutCancel(ctx), theirs, func(e *entry) error {
+		n, err := t.kickOne(ctx, e.channel, k)
+		total.Add(int64(n))
+		return err
+	})
+	return int(total.Load()), err
 }
 
 // kickOne removes a channel of this node, in the background if it is busy for too long.
@@ -84,7 +80,7 @@ func kicked(e *entry, k Kick) []string {
 // kickEntry must be called with the entry locked.
 func (t *Tracker) kickEntry(ctx context.Context, e *entry, k Kick) (int, error) {
 	rooms := kicked(e, k)
-	if len(rooms) == 0 && k.Channel == "" {
+	if len(rooms) == 0 && (k.User != "" || k.Key != "") {
 		return 0, nil // it is no longer one of that user
 	}
 	left, err := t.remove(ctx, e, rooms, departure{why: Kicked})

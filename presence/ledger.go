@@ -185,16 +185,13 @@ func (e *entry) record(h held) (old held, replaced bool) {
 	return old, replaced
 }
 
-// rewrite notes an update. It returns false if the channel has been pruned from the
-// room since.
-func (e *entry) rewrite(room, record string, revision Revision) bool {
+// rewrite notes a write to a room that is held.
+func (e *entry) rewrite(room, record string, revision Revision) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	i, ok := e.find(room)
-	if ok {
+	if i, ok := e.find(room); ok {
 		e.rooms[i].record, e.rooms[i].revision = record, revision
 	}
-	return ok
 }
 
 // erase forgets a room, and returns what was held there.
@@ -218,30 +215,28 @@ func (e *entry) take(room string) (held, bool) {
 
 // evict sets aside a room that the channel was pruned from at a revision. It returns
 // false if the channel has been written there since, or is about to leave.
-func (e *entry) evict(room string, as Member, at Revision, discard func()) (held, bool) {
+func (e *entry) evict(room string, as Member, at Revision) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.mayLose(room, at) {
 		return held{}, false
 	}
-	return e.putAside(room, as, discard)
+	return e.putAside(room, as)
 }
 
 // setAside has the next touch add the channel to a room again.
-func (e *entry) setAside(room string, as Member, discard func()) (held, bool) {
+func (e *entry) setAside(room string, as Member) (held, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.putAside(room, as, discard)
+	return e.putAside(room, as)
 }
 
-// putAside is setAside for who holds mu. discard removes the channel from the group in
-// the same step: one recorded later joins after that.
-func (e *entry) putAside(room string, as Member, discard func()) (held, bool) {
+// putAside is setAside for callers that hold mu.
+func (e *entry) putAside(room string, as Member) (held, bool) {
 	if e.evicted == nil {
 		e.evicted = make(map[string]Member, 1)
 	}
 	e.evicted[room] = as
-	discard()
 	return e.take(room)
 }
 

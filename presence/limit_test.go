@@ -3,6 +3,7 @@ package presence_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,6 +43,27 @@ func TestARoomIsNeverOverfull(t *testing.T) {
 		counts, err := nodes[0].Counts(t.Context(), "lobby")
 		if err != nil || in.Load() != limit || refused.Load() != each*3-limit || counts.Presences != limit || counts.Users+counts.Anonymous != limit {
 			t.Errorf("%d in, %d refused, %+v, %v", in.Load(), refused.Load(), counts, err)
+		}
+	})
+}
+
+// A refusal changes nothing, not even when the channel was last seen.
+func TestARefusedChangeOver(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		first, second := n.open(t), n.open(t)
+		n.add(t, "lobby", first, "ana")
+		n.add(t, "lobby", second, "ana")
+		before, err := n.Presences(t.Context(), "lobby")
+		if err != nil {
+			t.Fatal(err)
+		}
+		redistest.Advance(t, 10*time.Second)
+		if _, _, err := n.AddWithin(t.Context(), "lobby", second, presence.Member{User: "ben"}, 1); !errors.Is(err, presence.ErrRoomFull) {
+			t.Errorf("added: %v", err)
+		}
+		if after, err := n.Presences(t.Context(), "lobby"); err != nil || !reflect.DeepEqual(after, before) {
+			t.Errorf("%+v, %v, before %+v", after, err, before)
 		}
 	})
 }

@@ -23,12 +23,13 @@ func short(c *modelChannel) string {
 
 // op is one call of a tracker.
 type op struct {
-	kind string
-	by   int // the node that is called
-	c    *modelChannel
-	r    *modelRoom
-	who  presence.Member
-	why  presence.Reason
+	kind  string
+	by    int // the node that is called
+	c     *modelChannel
+	r     *modelRoom
+	who   presence.Member
+	limit int // of an addition within one
+	why   presence.Reason
 }
 
 func (o op) String() string {
@@ -48,6 +49,8 @@ func (o op) run(ctx context.Context, n *node) result {
 	switch o.kind {
 	case "add":
 		res.presence, at, res.err = n.Add(ctx, o.r.name, o.c.name, o.who)
+	case "within":
+		res.presence, at, res.err = n.AddWithin(ctx, o.r.name, o.c.name, o.who, o.limit)
 	case "update":
 		at, res.err = n.Update(ctx, o.r.name, o.c.name, o.who.Info)
 	case "remove":
@@ -126,11 +129,17 @@ func (h *history) account(st *step, o op, res result) {
 	wrong := func(want any) {
 		h.rt.Fatalf("%v: %s, %v, %v; want %v", o, tellPresence(res.presence), res.left, res.err, want)
 	}
+	if o.kind == "within" && o.r.isFullFor(o.c, o.who.User, o.limit) {
+		if !errors.Is(res.err, presence.ErrRoomFull) {
+			wrong(presence.ErrRoomFull)
+		}
+		return
+	}
 	if res.err != nil && o.kind != "update" {
 		wrong("no error")
 	}
 	switch o.kind {
-	case "add":
+	case "add", "within":
 		is := member{o.who.User, string(o.who.Info), time.UnixMilli(res.presence.JoinedAt.UnixMilli()), o.who.Exclusive}
 		if there && old.user == o.who.User && old.exclusive == o.who.Exclusive {
 			is = old
@@ -218,6 +227,15 @@ func (h *history) act(st *step, ops []op, beside ...func()) {
 func (h *history) one(rt *rapid.T) {
 	st := h.begin()
 	h.act(st, h.drawOps(rt, 1, 1))
+	h.end(st)
+}
+
+// within adds a channel to a room unless that is full.
+func (h *history) within(rt *rapid.T) {
+	o := h.drawOp(rt, h.drawChannel(rt))
+	o.kind, o.limit = "within", rapid.IntRange(1, 3).Draw(rt, "limit")
+	st := h.begin()
+	h.act(st, []op{o})
 	h.end(st)
 }
 

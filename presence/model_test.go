@@ -64,6 +64,17 @@ func (s state) presences(room string) []presence.Presence {
 	return all
 }
 
+// isFullFor reports whether a limit keeps a channel out that is to be added as a user.
+func (s state) isFullFor(channel *modelChannel, user string, limit int) bool {
+	counted := func(s state) int {
+		c := s.counts(0)
+		return c.Users + c.Anonymous
+	}
+	then := maps.Clone(s)
+	then[channel.name] = member{user: user}
+	return counted(s) >= limit && counted(then) > counted(s)
+}
+
 // diff is the net difference of two states of a room. A departure has the last
 // of the reasons.
 func diff(room string, was, is state, why map[string][]presence.Reason) presence.Diff {

@@ -24,8 +24,7 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 		return nil
 	}
 	byShard := make(map[int][]string, 1)
-	// As the entry is locked, none of these is written meanwhile. The ledger may lose
-	// one if the node hears of a prune.
+	// As the entry is locked, none of these is written meanwhile.
 	byRoom := make(map[string]held, len(holding))
 	for _, h := range holding {
 		byShard[h.room.shard] = append(byShard[h.room.shard], h.room.name)
@@ -56,18 +55,10 @@ func (t *Tracker) keep(ctx context.Context, e *entry, holding []held, sure bool)
 			switch result.Status {
 			case luascripts.StatusAbsent:
 				t.evict(e, room, h.revision+1, TimedOut)
-				continue
 			case luascripts.StatusYields:
 				t.replace(ctx, e, room, h.revision+1)
-				continue
-			}
-			if e.rewrite(room, result.Stored, Revision(result.Revision)) || result.Status != luascripts.StatusAdded {
-				continue
-			}
-			// This undid a prune that the node hears of only now: the channel is in the
-			// room, so it must be in the group.
-			if err := t.revive(ctx, e, room, e.evictions()[room]); err != nil {
-				failed = err
+			default:
+				e.rewrite(room, result.Stored, Revision(result.Revision))
 			}
 		}
 	}

@@ -99,15 +99,17 @@ func (t *Tracker) doubtAll() {
 	}
 }
 
-// evict removes a pruned channel from its group, and tells the application.
+// evict removes a pruned channel from its group, and tells the application. The entry must
+// be locked.
 func (t *Tracker) evict(e *entry, room string, at Revision, why Reason) {
 	h, ok := e.held(room)
 	if ok {
-		h, ok = e.evict(room, t.memberOf(e, h), at, func() { t.discard(room, e.channel) })
+		h, ok = e.evict(room, t.memberOf(e, h), at)
 	}
 	if !ok {
 		return
 	}
+	t.discard(room, e.channel)
 	t.rooms.release(h.room)
 	t.tellEvicted(e, room, why)
 }

@@ -31,6 +31,7 @@ func (h *history) commands() map[string]func(*rapid.T) {
 		"one":        h.one,
 		"another":    h.one,
 		"a third":    h.one,
+		"within":     h.within,
 		"burst":      h.burst,
 		"touch":      h.touch,
 		"wait":       h.wait,

@@ -11,7 +11,7 @@ import (
 // Queue runs batches one after the other. It is safe for concurrent use.
 //
 // The callers that wait bound it: each has one item there. Of callers that have given
-// up, no more items are left than of those that wait.
+// up, about as many items are left at most.
 type Queue[T any] struct {
 	take func(pending []T) int
 	run  func(batch []T)

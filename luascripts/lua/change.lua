@@ -1,6 +1,6 @@
 -- change: what a batch does to presences, gathered before anything is written. Each
--- function returns what the reply says about it, and whether the channel is then not in
--- the room.
+-- function returns what the reply says about it, whether the channel is then not in the
+-- room, and whether it was refused, which is no sign of life.
 
 -- apply has the function of each operation, by its letter.
 local apply = {}

@@ -17,7 +17,7 @@ function apply.l(channel, data, old)
   local blank = string.find(data, ' ', 1, true)
   local record = sub(data, blank + 1)
   if users + anonymous >= tonumber(sub(data, 1, blank - 1)) and not is_counted(now_ms .. record, old) then
-    return '!', not old or in_grace(old)
+    return '!', not old or in_grace(old), true
   end
   return apply.a(channel, record, old)
 end

@@ -47,10 +47,10 @@ end
 clear_strays()
 
 local skip = #ARGV[1] + 2
-local function noted(letter, channel, absent)
+local function noted(letter, channel, absent, refused)
   if absent then
     note(sub(channel, skip), room_name, false, false, false)
-  elseif letter ~= 'u' then
+  elseif letter ~= 'u' and not refused then
     local fresh = letter == 'a' or letter == 'l' or letter == 'v'
     note(sub(channel, skip), room_name, true, seen[channel] or now_ms, fresh)
   end
@@ -73,9 +73,9 @@ for r = 1, n_rooms do
   else
     for i = 1, #letters do
       local letter, channel = sub(letters, i, i), ARGV[at + i]
-      local told, absent = apply[letter](channel, ARGV[at + #letters + i], old[i + 1])
+      local told, absent, refused = apply[letter](channel, ARGV[at + #letters + i], old[i + 1])
       replies[n + i] = told
-      noted(letter, channel, absent)
+      noted(letter, channel, absent, refused)
     end
     local event, line = commit_room(publish, keep)
     n = n + #letters
