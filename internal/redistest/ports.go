@@ -14,8 +14,8 @@ import (
 // connections: otherwise a client could take the port of a server that is
 // stopped for a moment.
 //
-// Test processes that run beside each other take them from different parts of
-// it, so that hardly ever does one take a port that another has promised.
+// Test processes that run beside each other take them from different parts of it, so
+// that none takes a port of a server of another that is stopped for a moment.
 const (
 	lowestPort = 20000
 	parts      = 16
@@ -28,7 +28,7 @@ var errNoPort = errors.New("redistest: no free loopback port")
 // process may take it before the caller does, who must then try again.
 func freePort() (int, error) {
 	for range 200 {
-		port := lowestPort + os.Getpid()%parts*partSize + rand.IntN(partSize)
+		port := firstPort().port + 1 + rand.IntN(partSize-1)
 		if !promised.add(port) {
 			continue
 		}
@@ -40,6 +40,23 @@ func freePort() (int, error) {
 	}
 	return 0, errNoPort
 }
+
+// claim is the first port of a part, on which this process listens as long as it lives
+// to keep others from the part.
+type claim struct {
+	port int
+	held net.Listener // nil if all parts are claimed, and this one is shared
+}
+
+var firstPort = sync.OnceValue(func() claim {
+	for i := range parts {
+		port := lowestPort + (os.Getpid()+i)%parts*partSize
+		if l, err := net.Listen("tcp", loopback(port)); err == nil {
+			return claim{port, l}
+		}
+	}
+	return claim{port: lowestPort + os.Getpid()%parts*partSize}
+})
 
 // promised is global because the servers of all tests of a process start beside
 // each other.

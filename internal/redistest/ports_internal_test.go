@@ -17,6 +17,21 @@ func TestFreePortIsHandedOutOnce(t *testing.T) {
 	}
 }
 
+// While a process lives, another that would use the same part takes the next.
+func TestPartsAreClaimed(t *testing.T) {
+	c := firstPort()
+	if c.held == nil {
+		t.Skip("all parts are claimed by others")
+	}
+	if _, err := net.Listen("tcp", loopback(c.port)); err == nil {
+		t.Error("the part can be claimed again")
+	}
+	port, err := freePort()
+	if err != nil || port <= c.port || port >= c.port+partSize {
+		t.Errorf("port %d of the part from %d, %v", port, c.port, err)
+	}
+}
+
 // A port that was free may be taken by what does not speak Redis.
 func TestServerOnAPortThatIsTaken(t *testing.T) {
 	path := serverPath(t)
