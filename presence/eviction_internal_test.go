@@ -3,7 +3,6 @@ package presence
 import (
 	"context"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +17,7 @@ import (
 func TestAMissedEvictionHeals(t *testing.T) {
 	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
 		n := newStranger(t, s)
-		c, err := n.layer.NewChannel()
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := n.open(t)
 		for _, room := range []string{"one", "two"} {
 			if _, _, err := n.Add(t.Context(), room, c.Name(), Member{User: "ana"}); err != nil {
 				t.Fatal(err)
@@ -34,7 +30,7 @@ func TestAMissedEvictionHeals(t *testing.T) {
 			h, _ := e.held(room)
 			h.room.listening.Close()
 		}
-		_, err = n.Store().Prune(t.Context(), luascripts.Sweep{
+		_, err := n.Store().Prune(t.Context(), luascripts.Sweep{
 			Node: n.layer.NodeID(), MaxAge: time.Millisecond, Reason: byte(TimedOut),
 			Stale: []luascripts.Stale{{Short: short, Rooms: []string{"one", "two"}}},
 		})
@@ -62,13 +58,7 @@ func TestLeavingIsNoEviction(t *testing.T) {
 		n := newStranger(t, s)
 		n.opts.OnEvict = func(_ context.Context, _ *Tracker, e Eviction) { t.Errorf("evicted: %+v", e) }
 		for range 100 {
-			c, err := n.layer.NewChannel()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{}); err != nil {
-				t.Fatal(err)
-			}
+			c := n.enter(t, "lobby", Member{})
 			if left, err := n.LeaveAll(t.Context(), c.Name(), TimedOut); err != nil || len(left) != 1 {
 				t.Fatalf("left %v, %v", left, err)
 			}
@@ -86,13 +76,7 @@ func TestPrunedAndClosedChannelsAreForgotten(t *testing.T) {
 				var channels []*groups.Channel
 				var stale []luascripts.Stale
 				for range 1000 {
-					c, err := n.layer.NewChannel()
-					if err != nil {
-						t.Fatal(err)
-					}
-					if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
-						t.Fatal(err)
-					}
+					c := n.enter(t, "lobby", Member{User: "ana"})
 					_, short, _ := groups.SplitChannel(c.Name())
 					channels, stale = append(channels, c), append(stale, luascripts.Stale{Short: short, Rooms: []string{"lobby"}})
 				}
@@ -137,16 +121,10 @@ func TestAChannelThatIsBroughtBackWithoutItsRoom(t *testing.T) {
 		client, g := link.NewClient(t), &gate{kind: ":room:"}
 		client.AddHook(g)
 		n, stays := newStrangerOn(t, client), newStranger(t, s)
-		c, err := n.layer.NewChannel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
-			t.Fatal(err)
-		}
+		c := n.enter(t, "lobby", Member{User: "ana"})
 		redistest.Advance(t, time.Second)
 		e := n.own(c.Name())
-		_, err = n.Store().Prune(t.Context(), luascripts.Sweep{
+		_, err := n.Store().Prune(t.Context(), luascripts.Sweep{
 			Node: n.layer.NodeID(), MaxAge: time.Millisecond, Reason: byte(TimedOut),
 			Stale: []luascripts.Stale{{Short: e.short, Rooms: []string{"lobby"}}},
 		})
@@ -185,21 +163,8 @@ func TestAnUpdateDuringAnEviction(t *testing.T) {
 		client, g := s.NewClient(t), &gate{}
 		n, other := newStrangerOn(t, client), newStranger(t, s)
 		client.AddHook(g)
-		c, err := n.layer.NewChannel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana", Info: []byte("old")}); err != nil {
-			t.Fatal(err)
-		}
-		release, first, updated := make(chan struct{}), atomic.Bool{}, make(chan error, 1)
-		g.set(func(run func() error) error {
-			err := run()
-			if first.CompareAndSwap(false, true) {
-				<-release
-			}
-			return err
-		})
+		c := n.enter(t, "lobby", Member{User: "ana", Info: []byte("old")})
+		release, updated := g.holdReply(), make(chan error, 1)
 		go func() {
 			_, err := n.Update(t.Context(), "lobby", c.Name(), []byte("new"))
 			updated <- err
@@ -215,7 +180,7 @@ func TestAnUpdateDuringAnEviction(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		close(release)
+		release()
 		if err := <-updated; err != nil {
 			t.Error(err)
 		}

@@ -18,10 +18,7 @@ import (
 func TestKickOfAChannelThatChangesOver(t *testing.T) {
 	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
 		n := newStranger(t, s)
-		c, err := n.layer.NewChannel()
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := n.open(t)
 		add := func(user string) {
 			if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: user}); err != nil {
 				t.Error(err)
@@ -49,13 +46,7 @@ func TestKickOfAChannelThatChangesOver(t *testing.T) {
 func TestKickThatIsCarriedOn(t *testing.T) {
 	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
 		n := newStranger(t, s)
-		c, err := n.layer.NewChannel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
-			t.Fatal(err)
-		}
+		c := n.enter(t, "lobby", Member{User: "ana"})
 		kick := Kick{User: "ana", Close: groups.CloseError{Code: 4001}}
 		s.Freeze()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -85,13 +76,7 @@ func TestKickOfWhoIsAboutToLeave(t *testing.T) {
 				client, g := s.NewClient(t), &gate{}
 				n := newStrangerOn(t, client)
 				client.AddHook(g)
-				c, err := n.layer.NewChannel()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
-					t.Fatal(err)
-				}
+				c := n.enter(t, "lobby", Member{User: "ana"})
 				during(g, func() error {
 					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 					defer cancel()
@@ -148,18 +133,8 @@ func TestKickOfWhoIsBeingAdded(t *testing.T) {
 		client, g := s.NewClient(t), &gate{}
 		n := newStrangerOn(t, client)
 		client.AddHook(g)
-		c, err := n.layer.NewChannel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		release, first, added := make(chan struct{}), atomic.Bool{}, make(chan error, 1)
-		g.set(func(run func() error) error {
-			err := run()
-			if first.CompareAndSwap(false, true) {
-				<-release
-			}
-			return err
-		})
+		c := n.open(t)
+		release, added := g.holdReply(), make(chan error, 1)
 		go func() {
 			_, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"})
 			added <- err
@@ -173,7 +148,7 @@ func TestKickOfWhoIsBeingAdded(t *testing.T) {
 			kicked <- err
 		}()
 		synctest.Wait()
-		close(release)
+		release()
 		if err := <-kicked; err != nil || removed != 1 || !errors.Is(c.Err(), kick.Close) {
 			t.Errorf("kicked: %d, %v, the channel was told %v", removed, err, c.Err())
 		}
@@ -189,13 +164,7 @@ func TestKickOfManyThatIsCarriedOn(t *testing.T) {
 		n := newStranger(t, s)
 		channels := make([]*groups.Channel, 8)
 		for i := range channels {
-			c, err := n.layer.NewChannel()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, _, err := n.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
-				t.Fatal(err)
-			}
+			c := n.enter(t, "lobby", Member{User: "ana"})
 			channels[i] = c
 		}
 		kick := Kick{User: "ana", Close: groups.CloseError{Code: 4001}}
@@ -226,13 +195,7 @@ func TestKickDuringADrain(t *testing.T) {
 		client, g := s.NewClient(t), &gate{kind: ":nodes"}
 		draining, other := newStrangerOn(t, client), newStranger(t, s)
 		client.AddHook(g)
-		c, err := draining.layer.NewChannel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := draining.Add(t.Context(), "lobby", c.Name(), Member{User: "ana"}); err != nil {
-			t.Fatal(err)
-		}
+		c := draining.enter(t, "lobby", Member{User: "ana"})
 		release, drained := make(chan struct{}), make(chan error)
 		g.set(func(run func() error) error { <-release; return run() })
 		go func() { drained <- draining.Drain(t.Context(), time.Hour) }()

@@ -54,3 +54,22 @@ func newTrackerOn(t *testing.T, layer *groups.Layer) stranger {
 	})
 	return stranger{tracker, layer}
 }
+
+func (n stranger) open(t *testing.T) *groups.Channel {
+	t.Helper()
+	c, err := n.layer.NewChannel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// enter adds a new channel to a room.
+func (n stranger) enter(t *testing.T, room string, m Member) *groups.Channel {
+	t.Helper()
+	c := n.open(t)
+	if _, _, err := n.Add(t.Context(), room, c.Name(), m); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

@@ -51,6 +51,19 @@ func (g *gate) guards(cmd redis.Cmder) bool {
 	})
 }
 
+// holdReply holds back the reply of the next script until release is called.
+func (g *gate) holdReply() (release func()) {
+	held, first := make(chan struct{}), atomic.Bool{}
+	g.set(func(run func() error) error {
+		err := run()
+		if first.CompareAndSwap(false, true) {
+			<-held
+		}
+		return err
+	})
+	return func() { close(held) }
+}
+
 // loseReplies has scripts run, and nobody hear of it.
 func loseReplies(run func() error) error {
 	_ = run()
