@@ -51,9 +51,11 @@ func (k Kick) check() error {
 // not answer in time, within 5 s if ctx has no deadline, the error wraps ErrNoAnswer:
 // what that node holds may stay, or go later, when it answers again. If shards of a
 // cluster are away, presences in grace there stay, nodes may be out of reach, and the
-// error has a *PartialError. A node that could not write a removal closes the socket all
-// the same, and tries again in the background. A kick may be repeated. A channel whose
-// node is gone is an ErrUnknownChannel, unless it was in grace.
+// error has a *PartialError. When Redis has lost its data, a kick of a user or key is an
+// ErrUnavailable until all nodes have had the time to register again, as it may have
+// missed some. A node that could not write a removal closes the socket all the same, and
+// tries again in the background. A kick may be repeated. A channel whose node is gone is
+// an ErrUnknownChannel, unless it was in grace.
 func (t *Tracker) Kick(ctx context.Context, k Kick) (int, error) {
 	if err := k.check(); err != nil {
 		return 0, err
