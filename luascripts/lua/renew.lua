@@ -28,8 +28,11 @@ if not meta[1] then
   redis.call('HSET', KEYS[3], 'epoch', meta[1])
 end
 if not meta[3] and ARGV[7] ~= '' then redis.call('HSET', KEYS[3], 'remember', ARGV[7]) end -- it was lost
-if meta[2] and (tonumber(meta[2]) < now_us / 1000 or tonumber(meta[1]) > now_us) then
+local left = meta[2] and meta[2] - now_us / 1000
+if left and left < 0 then
   redis.call('HDEL', KEYS[3], 'healing')
+elseif left and left > tonumber(ARGV[5]) then -- the clock has gone back
+  redis.call('HSET', KEYS[3], 'healing', string.format('%.0f', now_us / 1000 + ARGV[5]))
 end
 local seen = {}
 for i, short in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '(' .. now_ms, '+inf', 'LIMIT', 0, 1000)) do
