@@ -7,7 +7,9 @@ import (
 	"strings"
 )
 
-var errReply = errors.New("rollcall: malformed reply")
+// ErrReply means that a script has run, and that its reply cannot be decoded: a record
+// that it has to tell of is damaged.
+var ErrReply = errors.New("rollcall: malformed reply")
 
 // decodeReply decodes the reply of the write script. The reply omits what the caller
 // knows: the records that it adds, and the names of channels.
@@ -15,13 +17,13 @@ func decodeReply(raw string, b Batch, l layout) (Reply, error) {
 	reply := Reply{Results: make([]Result, len(b.Ops))}
 	now, rest, _ := strings.Cut(raw, " ")
 	if len(now) != joinedDigits {
-		return Reply{}, fmt.Errorf("%w: time %.40q", errReply, now)
+		return Reply{}, fmt.Errorf("%w: time %.40q", ErrReply, now)
 	}
 	r := replyReader{ops: b.Ops, layout: l, now: now, rest: rest}
 	for _, room := range l.rooms {
 		e, changed, err := r.room(room.ops, reply.Results)
 		if err != nil {
-			return Reply{}, fmt.Errorf("%w: %w", errReply, err)
+			return Reply{}, fmt.Errorf("%w: %w", ErrReply, err)
 		}
 		if changed {
 			reply.Events = append(reply.Events, RoomEvent{Room: room.name, Event: e})

@@ -143,6 +143,9 @@ func (w *writer) settle() error {
 		switch {
 		case errors.Is(err, luascripts.ErrFenced):
 			w.doubt = nil // what it did is gone, and it will not be carried out
+		case errors.Is(err, luascripts.ErrReply):
+			w.doubt = nil
+			w.misread(batch, err)
 		case err != nil:
 			w.note(err)
 			return unavailable(err)
@@ -162,6 +165,11 @@ func (w *writer) write(batch []*write) {
 			insist(batch)
 			reply, err = w.deliver(batch)
 		}
+	}
+	if errors.Is(err, luascripts.ErrReply) {
+		w.number++
+		w.misread(batch, err)
+		return
 	}
 	w.note(err)
 	switch {
@@ -203,7 +211,7 @@ func (w *writer) mayPass(err error) bool {
 	if luascripts.Passing(err) {
 		return w.away.Load() == nil
 	}
-	return err != nil && !refused(err)
+	return err != nil && !refused(err) && !errors.Is(err, luascripts.ErrReply)
 }
 
 // insist turns confirmations into additions: what they confirm is missing because data
@@ -226,6 +234,17 @@ func late(batch []*write) bool {
 		}
 	}
 	return true
+}
+
+// misread answers a batch that has run, with results that nobody can read. Redis is then
+// made to have what the ledger has.
+func (w *writer) misread(batch []*write, err error) {
+	w.note(nil)
+	for _, p := range batch {
+		p.answer(outcome{err: err})
+	}
+	w.tracker.log.Error("damaged data: run the checker", zap.Int("shard", w.shard), zap.Error(err))
+	w.heal()
 }
 
 // refuse answers a batch that Redis would not run. When out of memory, Redis still lets

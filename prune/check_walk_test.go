@@ -120,3 +120,23 @@ func TestAMovingShardHidesNoOther(t *testing.T) {
 	}
 	m.Finish()
 }
+
+// A node whose data is damaged keeps no other from being swept.
+func TestADamagedNodeStopsNoSweep(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s *redistest.Server) {
+		f := newShelf(t, s, 1)
+		f.fill()
+		for node, channel := range map[string]string{"n1": "1", "n2": "1"} {
+			f.do("ZADD", f.Presences(0, node), 1, channel)
+		}
+		f.do("HSET", f.Room("lobby"), "n1!1", "junk")
+		pruner, err := prune.New(target{f}, nil)
+		f.must(err)
+		if _, err := pruner.Presences(t.Context()); err == nil {
+			t.Error("nobody is told of the damage")
+		}
+		if f.c.HExists(t.Context(), f.Room("lobby"), "n2!1").Val() {
+			t.Error("another node was not swept")
+		}
+	})
+}

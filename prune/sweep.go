@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -37,18 +39,28 @@ func (s *sweep) run(ctx context.Context) error {
 	if rows, err = s.concerned(ctx, rows, now); err != nil {
 		return err
 	}
+	var failed error
 	for _, row := range rows {
-		if err := s.node(ctx, row, now); err != nil {
-			return err
+		err := s.node(ctx, row, now)
+		if err != nil && !spoilt(err) {
+			return errors.Join(failed, err)
 		}
+		failed = errors.Join(failed, err)
 	}
-	if err := s.graces(ctx, now); err != nil {
+	if err := errors.Join(failed, s.graces(ctx, now)); err != nil {
 		return err
 	}
 	if t, ok := s.target.(swept); ok && s.age == 0 {
 		t.Swept(s.shard)
 	}
 	return nil
+}
+
+// spoilt reports whether a script failed because of the data of one node, which must not
+// keep the others from being swept.
+func spoilt(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer) && !errors.Is(err, luascripts.ErrHeld) && !luascripts.Passing(err)
 }
 
 // swept is told of each shard that was swept: a *presence.Tracker.

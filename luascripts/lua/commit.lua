@@ -20,7 +20,7 @@ end
 -- returns the first line of the event.
 local function advance()
   enlist_room()
-  if not exists then -- of a damaged room more may leave than are counted
+  if presences < 0 or users < 0 or anonymous < 0 then -- of a damaged room more may leave than are counted
     presences, users, anonymous = math.max(0, presences), math.max(0, users), math.max(0, anonymous)
   end
   local previous, next_one = revision, revision + 1
