@@ -65,30 +65,44 @@ func (w *CountsWatcher) read(ctx context.Context) error {
 func (w *CountsWatcher) move(c Counts) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.set(c)
+}
+
+// set takes over newer counts. The caller holds mu.
+func (w *CountsWatcher) set(c Counts) {
 	if c.Revision > w.now.Revision || c.Revision == w.now.Revision && c.Healing != w.now.Healing {
 		w.now = c
 		w.signal()
 	}
 }
 
+// follow takes over the counts of an event, which do not tell whether data was lost. It
+// returns false if the room was made anew, as then some may have been.
+func (w *CountsWatcher) follow(h luascripts.Header) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.now.Revision != 0 && Revision(h.Birth) > w.now.Revision {
+		return false
+	}
+	c := countsOf(h)
+	c.Healing = w.now.Healing
+	w.set(c)
+	return true
+}
+
 // countsListener receives the events of a CountsWatcher's room.
 type countsListener CountsWatcher
 
-// Event implements groups.Listener. If the room was made anew, the counts are read
-// instead of taken from the event, which does not tell whether data was lost.
+// Event implements groups.Listener. If the room was made anew, the counts are read.
 func (l *countsListener) Event(frame string) error {
 	w := (*CountsWatcher)(l)
 	h, err := luascripts.DecodeEventHeader(frame)
 	if err != nil {
 		return err
 	}
-	c, now := countsOf(h), w.Counts()
-	if now.Revision != 0 && Revision(h.Birth) > now.Revision {
+	if !w.follow(h) {
 		l.Gap()
-		return nil
 	}
-	c.Healing = now.Healing
-	w.move(c)
 	return nil
 }
 
