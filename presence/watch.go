@@ -9,7 +9,8 @@ import (
 // WatchOptions say how to watch a room. The zero value of each field is its default.
 type WatchOptions struct {
 	// MinInterval is the minimum time between two diffs. The later one covers what
-	// happens in between. Defaults to none.
+	// happens in between. When the Tracker is closed, the last diff does not wait.
+	// Defaults to none.
 	MinInterval time.Duration
 
 	// After is a revision that the room must have reached when the Watcher is returned,
@@ -83,8 +84,9 @@ func (w *Watcher) Start() Snapshot {
 // rarely, it returns one diff with the net effect of all that happened. A diff may
 // report nothing but Counts.Healing.
 //
-// It returns ErrClosed once the Watcher or the Tracker is closed. A closed Tracker has
-// left for all connections, but that is no reason to close a socket: Drain tells those
+// It returns ErrClosed once the Watcher is closed. Once the Tracker is closed, it
+// returns what was not yet told, if anything, in one last diff, and then ErrClosed. A
+// closed Tracker has left for all connections, but that is no reason to close a socket: Drain tells those
 // that it ends, with the right code, and the layer's Close tells the rest.
 func (w *Watcher) Next(ctx context.Context) (Diff, error) {
 	return next(ctx, &w.follower, w.take)

@@ -298,3 +298,74 @@ func TestWaitForARevision(t *testing.T) {
 		})
 	})
 }
+
+// A closed watcher tells nothing more: it does not see what happens since, so that
+// what it has not told may be wrong by now.
+func TestAClosedWatcherTellsNothing(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		n := newNode(t, s, presence.Options{})
+		w, stays := watch(t, n, "lobby", nil), watch(t, n, "lobby", nil)
+		counts, err := n.WatchCounts(t.Context(), "lobby", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer counts.Close()
+		c := n.open(t)
+		n.add(t, "lobby", c, "ana")
+		next(t, stays)
+		w.Close()
+		counts.Close()
+		if _, err := n.Remove(t.Context(), "lobby", c); err != nil {
+			t.Fatal(err)
+		}
+		next(t, stays)
+		if d, err := w.Next(t.Context()); !errors.Is(err, presence.ErrClosed) {
+			t.Errorf("told %+v, %v", d, err)
+		}
+		if c, err := counts.Next(t.Context()); !errors.Is(err, presence.ErrClosed) {
+			t.Errorf("told %+v, %v", c, err)
+		}
+	})
+}
+
+// A watcher of a closed tracker tells once what is left to tell, however long its
+// interval is and whatever happens in the room.
+func TestWatchersOfAClosedTrackerEnd(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, s *redistest.Server) {
+		a, b := newNode(t, s, presence.Options{}), newNode(t, s, presence.Options{})
+		w := watch(t, a, "lobby", &presence.WatchOptions{MinInterval: time.Minute})
+		a.add(t, "lobby", a.open(t), "ana")
+		next(t, w)
+		told := make(chan presence.Diff, 3)
+		start := time.Now()
+		go func() {
+			defer close(told)
+			for range 3 {
+				d, err := w.Next(t.Context())
+				if err != nil {
+					if !errors.Is(err, presence.ErrClosed) {
+						t.Error(err)
+					}
+					return
+				}
+				told <- d
+				b.add(t, "lobby", b.open(t), "cleo")
+				redistest.Advance(t, time.Second) // until that came
+			}
+		}()
+		b.add(t, "lobby", b.open(t), "ben")
+		redistest.Advance(t, time.Second)
+		if err := a.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d := <-told; len(d.Added) != 1 || d.Added[0].User != "ben" {
+			t.Errorf("the last diff is %+v", d)
+		}
+		for d := range told {
+			t.Errorf("after it: %+v", d)
+		}
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("ended after %v", took)
+		}
+	})
+}
