@@ -46,6 +46,9 @@ func (r *Reader) All(ctx context.Context, room string) iter.Seq2[Presence, error
 
 // header reads the header of a room, or the zero Header if there is none.
 func (r *Reader) header(ctx context.Context, room string) (luascripts.Header, error) {
+	if err := r.reachable(room); err != nil {
+		return luascripts.Header{}, opError("read", room, "", err)
+	}
 	text, err := r.store.Client().HGet(ctx, r.store.Room(room), "").Result()
 	if err == redis.Nil {
 		return luascripts.Header{}, nil

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/rollcall-go/rollcall/luascripts"
@@ -13,6 +14,9 @@ const (
 	retryShortest = 50 * time.Millisecond
 	retryLongest  = 2 * time.Second
 )
+
+// errSlow means that Redis answered, but not with all pages in time.
+var errSlow = errors.New("rollcall: the pages of the room took too long")
 
 // resync has the room read again. The caller holds mu.
 func (v *view) resync() {
@@ -26,15 +30,24 @@ func (v *view) resync() {
 }
 
 // sync reads the room until the snapshot and the events after it fit together. It reads
-// a large room in pages and, after two failures, in one step.
+// a large room in pages and, if that twice took so long that it changed too much
+// meanwhile or time was up, in one step.
 func (v *view) sync() {
 	pause := retryShortest
-	for attempt := 0; ; attempt++ {
-		done, err := v.read(attempt < 2)
-		if done {
+	for late, failed := 0, 0; ; {
+		done, err := v.read(late < 2)
+		switch {
+		case done:
 			return
+		case err != nil && err != errSlow:
+			failed++
+		case failed > 0: // Redis is back
+			pause, failed = retryShortest, 0
+			late++
+		default:
+			late++
 		}
-		if err != nil && attempt > 0 { // more than a lost connection
+		if failed > 1 { // more than a lost connection
 			select {
 			case v.failed <- err:
 			default:
@@ -117,7 +130,11 @@ func (v *view) load(ctx context.Context, paged bool) (s Snapshot, end Revision, 
 			return Snapshot{}, 0, err
 		}
 		if head.Presences > v.tracker.whole {
-			return v.tracker.pages(ctx, v.room, head)
+			s, end, err := v.tracker.pages(ctx, v.room, head)
+			if ctx.Err() != nil {
+				err = errSlow
+			}
+			return s, end, err
 		}
 	}
 	s, err = v.tracker.Snapshot(ctx, v.room)

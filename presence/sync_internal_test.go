@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type reads struct {
 	count map[string]int    // by command
 	after map[string]func() // called once
 	lose  bool              // the next page lacks somebody
+	fail  int               // how many more replies to hget are lost
 }
 
 func newReads() *reads {
@@ -54,6 +56,10 @@ func (h *reads) DialHook(next redis.DialHook) redis.DialHook {
 func (h *reads) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
+		if h.lost(cmd) {
+			err = io.ErrUnexpectedEOF
+			cmd.SetErr(err)
+		}
 		h.note(cmd)
 		return err
 	}
@@ -67,6 +73,17 @@ func (h *reads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 		}
 		return err
 	}
+}
+
+// lost tells whether the reply to a command is to be lost.
+func (h *reads) lost(cmd redis.Cmder) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fail == 0 || cmd.Name() != "hget" {
+		return false
+	}
+	h.fail--
+	return true
 }
 
 func (h *reads) note(cmd redis.Cmder) {
@@ -378,6 +395,60 @@ func TestPagesThatAreNotWhole(t *testing.T) {
 		s.right()
 		if got := s.reads.count["hscan"]; got != 2 {
 			t.Errorf("read pages %d times", got)
+		}
+	})
+}
+
+// A large room that could not be read has not changed too fast: it is still read in
+// pages once Redis answers.
+func TestALargeRoomAfterAnOutage(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, server *redistest.Server) {
+		s := newStage(t, server, 1)
+		s.reads.fail = 2
+		s.deliver("?")
+		redistest.Advance(t, 2*soon)
+		s.right()
+		if s.reads.of("hscan") != 1 || s.reads.of("hgetall") != 0 {
+			t.Errorf("read %v", s.reads.count)
+		}
+	})
+}
+
+// A room whose pages take too long, while Redis answers, is read in one step.
+func TestALargeRoomWhosePagesTakeTooLong(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, server *redistest.Server) {
+		s := newStage(t, server, 1)
+		slow := func() { time.Sleep(writeTimeout + time.Second) }
+		s.reads.then("hscan", func() {
+			s.reads.then("hscan", slow)
+			slow()
+		})
+		s.deliver("?")
+		redistest.Advance(t, 3*writeTimeout)
+		s.right()
+		if s.reads.of("hscan") != 2 || s.reads.of("hgetall") != 1 {
+			t.Errorf("read %v", s.reads.count)
+		}
+	})
+}
+
+// A large room is not read in vain while its shard is known to be away.
+func TestALargeRoomOfAShardThatIsAway(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, server *redistest.Server) {
+		s := newStage(t, server, 1)
+		v := s.w.view
+		away := &v.tracker.writer(v.room).away
+		away.Store(&outage{since: time.Now(), cause: io.ErrUnexpectedEOF, deaf: true})
+		s.deliver("?")
+		redistest.Advance(t, soon)
+		if s.reads.of("hscan") != 0 {
+			t.Errorf("while it is away: read %v", s.reads.count)
+		}
+		away.Store(nil)
+		redistest.Advance(t, 2*soon)
+		s.right()
+		if s.reads.of("hscan") != 1 || s.reads.of("hgetall") != 0 {
+			t.Errorf("after that: read %v", s.reads.count)
 		}
 	})
 }
