@@ -47,18 +47,25 @@ func (v *view) sync() {
 		default:
 			late++
 		}
-		if failed > 1 { // more than a lost connection
-			select {
-			case v.failed <- err:
-			default:
-			}
-		}
+		v.tell(err, failed > 1) // once may be just a lost connection
 		select {
 		case <-time.After(pause):
 		case <-v.ctx.Done():
 			return
 		}
 		pause = min(2*pause, retryLongest)
+	}
+}
+
+// tell has all who wait for the first snapshot fail if Redis is away.
+func (v *view) tell(cause error, away bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.cause = nil
+	if away {
+		v.cause = cause
+		close(v.failed)
+		v.failed = make(chan struct{})
 	}
 }
 
@@ -104,20 +111,26 @@ func (v *view) read(paged bool) (bool, error) {
 
 // awaitFirst returns nil once there is a first snapshot, and an error if Redis is away.
 func (v *view) awaitFirst(ctx context.Context) error {
-	select {
-	case <-v.ready:
-		return nil
-	default:
-	}
-	select {
-	case <-v.ready:
-		return nil
-	case err := <-v.failed:
-		return unavailable(err)
-	case <-ctx.Done():
-		return unavailable(ctx.Err())
-	case <-v.ctx.Done():
-		return ErrClosed
+	for {
+		v.mu.Lock()
+		failed, cause := v.failed, v.cause
+		v.mu.Unlock()
+		select {
+		case <-v.ready:
+			return nil
+		default:
+		}
+		if cause != nil {
+			return unavailable(cause)
+		}
+		select {
+		case <-v.ready:
+		case <-failed:
+		case <-ctx.Done():
+			return unavailable(ctx.Err())
+		case <-v.ctx.Done():
+			return ErrClosed
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -450,5 +451,33 @@ func TestALargeRoomOfAShardThatIsAway(t *testing.T) {
 		if s.reads.of("hscan") != 1 || s.reads.of("hgetall") != 0 {
 			t.Errorf("after that: read %v", s.reads.count)
 		}
+	})
+}
+
+// All who wait for the first snapshot of a room learn at the same time that Redis is
+// away.
+func TestAllFirstWatchesFailFast(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, server *redistest.Server) {
+		n := newStranger(t, server)
+		server.Stop()
+		const waiting = 20
+		failed := make(chan error, waiting)
+		for range waiting {
+			go func() {
+				_, err := n.Watch(t.Context(), "lobby", nil)
+				failed <- err
+			}()
+		}
+		redistest.Advance(t, 10*time.Second)
+		if len(failed) != waiting {
+			t.Errorf("%d of %d were told", len(failed), waiting)
+		}
+		for range waiting {
+			if err := <-failed; !errors.Is(err, ErrUnavailable) {
+				t.Errorf("told %v", err)
+			}
+		}
+		server.Start()
+		redistest.Advance(t, time.Second) // dials that have begun end
 	})
 }

@@ -35,7 +35,8 @@ type view struct {
 	healing   bool // Redis may not have all of the room at the moment
 	missing   missing
 	ready     chan struct{} // closed once there is a first snapshot
-	failed    chan error    // holds the reason why there is none, if Redis is away
+	failed    chan struct{} // closed and renewed when a read fails, as Redis is away
+	cause     error         // of that, until Redis answers
 	moved     chan struct{} // closed and renewed when the revision changes
 	watchers  map[*Watcher]struct{}
 

@@ -30,7 +30,7 @@ func (vs *views) acquire(t *Tracker, room string) (*view, error) {
 			members:  make(map[string]*Presence),
 			users:    make(map[string]int),
 			ready:    make(chan struct{}),
-			failed:   make(chan error, 1),
+			failed:   make(chan struct{}),
 			moved:    make(chan struct{}),
 			arrived:  make(chan struct{}),
 			watchers: make(map[*Watcher]struct{}),
