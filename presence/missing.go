@@ -67,12 +67,14 @@ func (m *missing) settle() bool {
 
 func (m *missing) any() bool { return len(m.channels) > 0 }
 
-// nodes returns the nodes that hold the missing channels.
+// nodes returns the nodes that hold the missing channels and are to be asked. For a
+// cleared node a read is under way, and clearing it again would have that discarded:
+// where a read takes longer than an answer, none would ever count.
 func (m *missing) nodes() []string {
 	var nodes []string
 	for channel := range m.channels {
 		node, _, _ := groups.SplitChannel(channel)
-		if !slices.Contains(nodes, node) {
+		if _, cleared := m.cleared[node]; !cleared && !slices.Contains(nodes, node) {
 			nodes = append(nodes, node)
 		}
 	}
@@ -90,8 +92,8 @@ func (v *view) clear(node string) {
 	v.resync()
 }
 
-// seekMissing asks the nodes for what views miss, in the background, until nothing is
-// missing.
+// seekMissing asks the nodes for what views miss, in the background, until nobody is
+// left to ask. A read that then still lacks somebody begins it anew.
 func (t *Tracker) seekMissing() {
 	if !t.seeking.begin() {
 		return

@@ -111,3 +111,24 @@ func viewOf(t *testing.T, n stranger, room string) *view {
 	t.Cleanup(w.Close)
 	return w.view
 }
+
+// The connection was lost, somebody left meanwhile, and a read of the room takes longer
+// than its node takes to confirm who is there, again and again.
+func TestARoomThatIsSlowToReadHeals(t *testing.T) {
+	redistest.Bubble(t, func(t *testing.T, server *redistest.Server) {
+		s := newStage(t, server, maxWhole)
+		s.remove(0)
+		var slow func()
+		slow = func() {
+			s.reads.then("hgetall", slow)
+			time.Sleep(400 * time.Millisecond)
+		}
+		s.reads.then("hgetall", slow)
+		s.w.view.Gap()
+		redistest.Advance(t, time.Minute)
+		s.right()
+		if n := s.reads.of("hgetall"); n > 3 {
+			t.Errorf("read %d times", n)
+		}
+	})
+}
