@@ -24,10 +24,11 @@ const (
 // back what it has, or is known to be gone. So a departure may be reported late, but
 // never falsely.
 type missing struct {
-	suspicious bool                // the next read may lack what Redis has lost
-	channels   map[string]struct{} // still to be found
-	cleared    map[string]struct{} // nodes that have put back what they hold, since the read
-	since      time.Time
+	suspicious bool                 // the next read may lack what Redis has lost
+	channels   map[string]time.Time // still to be found, and since when
+	cleared    map[string]struct{}  // nodes that have put back what they hold, since the read
+	doubts     int                  // suspicious reads
+	doubted    time.Time            // the last one
 }
 
 // judge decides whether what a read lacks may have been lost: the room is not the same as
@@ -48,12 +49,11 @@ func (m *missing) keep(channel string) bool {
 		return false
 	}
 	if m.channels == nil {
-		m.channels = make(map[string]struct{})
+		m.channels = make(map[string]time.Time)
 	}
-	if len(m.channels) == 0 {
-		m.since = time.Now()
+	if !already {
+		m.channels[channel] = time.Now()
 	}
-	m.channels[channel] = struct{}{}
 	return true
 }
 
@@ -61,6 +61,10 @@ func (m *missing) found(channel string) { delete(m.channels, channel) }
 
 // settle ends a read, and reports whether there is anybody to seek.
 func (m *missing) settle() bool {
+	if m.suspicious {
+		m.doubts++
+		m.doubted = time.Now()
+	}
 	m.suspicious, m.cleared = false, nil
 	return m.any()
 }
@@ -81,10 +85,34 @@ func (m *missing) nodes() []string {
 	return nodes
 }
 
-// clear has the room read again; members of that node that it still lacks are gone.
-func (v *view) clear(node string) {
+// hadTime reports whether a node has had time to sign its lease since the last loss
+// there may have been. Where there may be one again and again, as with a connection that
+// does not last, four times that is enough since its newest member went missing: a node
+// that has signed nothing and confirmed nobody for so long is cut off.
+func (m *missing) hadTime(node string, wait time.Duration) bool {
+	var newest time.Time
+	for channel, since := range m.channels {
+		if of, _, _ := groups.SplitChannel(channel); of == node && since.After(newest) {
+			newest = since
+		}
+	}
+	return time.Since(m.doubted) >= wait || time.Since(newest) >= 4*wait
+}
+
+// sought is a view that misses members of a node, and what it knew when that was noted.
+type sought struct {
+	*view
+	doubts int
+}
+
+// clear has the room read again; members of that node that it still lacks are gone. If
+// Redis may have lost data since the node was to be asked, its answer tells nothing.
+func (v sought) clear(node string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.missing.doubts != v.doubts {
+		return
+	}
 	if v.missing.cleared == nil {
 		v.missing.cleared = make(map[string]struct{})
 	}
@@ -111,7 +139,7 @@ func (t *Tracker) seekMissing() {
 
 // seekAll leaves time to read what was put back. It returns an error if the tracker is
 // closed.
-func (t *Tracker) seekAll(byNode map[string][]*view) error {
+func (t *Tracker) seekAll(byNode map[string][]sought) error {
 	if len(byNode) == 0 {
 		return nil
 	}
@@ -123,14 +151,14 @@ func (t *Tracker) seekAll(byNode map[string][]*view) error {
 	return sleep(t.ctx, nil, seekEvery)
 }
 
-func (t *Tracker) missingByNode() map[string][]*view {
+func (t *Tracker) missingByNode() map[string][]sought {
 	t.views.mu.Lock()
 	defer t.views.mu.Unlock()
-	byNode := make(map[string][]*view)
+	byNode := make(map[string][]sought)
 	for _, v := range t.views.byRoom {
 		v.mu.Lock()
 		for _, node := range v.missing.nodes() {
-			byNode[node] = append(byNode[node], v)
+			byNode[node] = append(byNode[node], sought{v, v.missing.doubts})
 		}
 		v.mu.Unlock()
 	}
@@ -138,7 +166,7 @@ func (t *Tracker) missingByNode() map[string][]*view {
 }
 
 // seek asks a node to put back what it holds in the rooms of some views.
-func (t *Tracker) seek(node string, views []*view) {
+func (t *Tracker) seek(node string, views []sought) {
 	for chunk := range slices.Chunk(views, seekRooms) {
 		rooms := make([]string, len(chunk))
 		for i, v := range chunk {
@@ -149,7 +177,7 @@ func (t *Tracker) seek(node string, views []*view) {
 			t.log.Info("missing presences not confirmed", zap.String("of", node), zap.Error(err))
 		}
 		for _, v := range chunk {
-			if err == nil || t.isGone(node, v) {
+			if err == nil || t.isGone(node, v.view) {
 				v.clear(node)
 			}
 		}
@@ -169,9 +197,9 @@ func (t *Tracker) askToConfirm(node string, rooms []string) error {
 // in the room's shard, and has not.
 func (t *Tracker) isGone(node string, v *view) bool {
 	v.mu.Lock()
-	since := v.missing.since
+	hadTime := v.missing.hadTime(node, t.opts.Lease+sweepTime)
 	v.mu.Unlock()
-	if time.Since(since) < t.opts.Lease+sweepTime {
+	if !hadTime {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, seekTimeout)
