@@ -59,7 +59,7 @@ func (w *writer) enter(ctx context.Context) (err error) {
 	defer cancel()
 	for {
 		w.incarnation, err = w.tracker.store.Register(ctx, w.shard, w.registration, "", false)
-		if !luascripts.Passing(err) || sleep(ctx, nil, recoverEvery) != nil {
+		if !luascripts.Passing(err) || sleep(ctx, recoverEvery) != nil {
 			return err
 		}
 	}

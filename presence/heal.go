@@ -27,7 +27,7 @@ func (w *writer) heal() {
 		pause := recoverEvery
 		for again := true; again; {
 			// Nodes of a fleet notice together.
-			if sleep(t.ctx, nil, rand.N(healSpread)) != nil {
+			if sleep(t.ctx, rand.N(healSpread)) != nil {
 				return
 			}
 			err := w.down()
@@ -36,7 +36,7 @@ func (w *writer) heal() {
 			}
 			if err != nil {
 				t.log.Warn("not all is as it was yet", zap.Int("shard", w.shard), zap.Error(err))
-				if sleep(t.ctx, nil, pause) != nil {
+				if sleep(t.ctx, pause) != nil {
 					return
 				}
 				pause = min(2*pause, t.opts.Lease)
@@ -69,7 +69,7 @@ func (w *writer) reassertEverything() error {
 		if err := t.reassertAll(t.ctx, chunk, w.shard, false, true); err != nil {
 			failed = err
 		}
-		if err := sleep(t.ctx, nil, time.Since(start)); err != nil {
+		if err := sleep(t.ctx, time.Since(start)); err != nil {
 			return err
 		}
 	}

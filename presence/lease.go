@@ -23,7 +23,7 @@ func (w *writer) renewing() {
 	next := t.opts.Lease / renewals
 	for {
 		// A little less, so that the nodes of a fleet do not sign together.
-		if sleep(t.ctx, nil, next-rand.N(next/8+1)) != nil {
+		if sleep(t.ctx, next-rand.N(next/8+1)) != nil {
 			return
 		}
 		next = t.opts.Lease / renewals

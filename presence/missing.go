@@ -148,7 +148,7 @@ func (t *Tracker) seekAll(byNode map[string][]sought) error {
 		work.Go(func() { t.seek(node, views) })
 	}
 	work.Wait()
-	return sleep(t.ctx, nil, seekEvery)
+	return sleep(t.ctx, seekEvery)
 }
 
 func (t *Tracker) missingByNode() map[string][]sought {

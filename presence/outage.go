@@ -76,7 +76,7 @@ func (w *writer) recover() {
 	}
 	t := w.tracker
 	t.spawn(func() {
-		for sleep(t.ctx, nil, recoverEvery) == nil {
+		for sleep(t.ctx, recoverEvery) == nil {
 			w.mu.lock()
 			err := w.settle()
 			w.mu.unlock()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// sleep waits until d is over, done is closed or ctx ends.
-func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) error {
+// sleep waits until d is over or ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
@@ -17,7 +17,5 @@ func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-done:
-		return ErrClosed
 	}
 }

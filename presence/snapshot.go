@@ -87,7 +87,7 @@ func (r *Reader) SnapshotAt(ctx context.Context, room string, revision Revision)
 		if reached, err := reaches(s.header, revision); reached {
 			return s, opError("snapshot", room, "", err)
 		}
-		if err := sleep(ctx, nil, pause); err != nil {
+		if err := sleep(ctx, pause); err != nil {
 			return Snapshot{}, opError("snapshot", room, "", err)
 		}
 	}
