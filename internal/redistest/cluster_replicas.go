@@ -138,7 +138,8 @@ func follow(p, master *process, masters []*process) error {
 	return known(p, master, masters)
 }
 
-// known waits until all masters know the replica: a stranger gets no vote.
+// known waits until the replica and all masters know each other: a stranger gets no vote,
+// and hears from nobody that a master has failed.
 func known(p, master *process, masters []*process) error {
 	id, err := master.clusterID()
 	for _, m := range masters {
@@ -146,6 +147,9 @@ func known(p, master *process, masters []*process) error {
 			err = m.await(func(ctx context.Context, c *redis.Client) error {
 				return hasReplica(ctx, c, id, p.address())
 			})
+		}
+		if err == nil {
+			err = p.await(func(ctx context.Context, c *redis.Client) error { return hasMet(ctx, c, m.address()) })
 		}
 	}
 	return err
@@ -172,6 +176,20 @@ func hasReplica(ctx context.Context, c *redis.Client, id, addr string) error {
 		err = fmt.Errorf("redistest: replica %s is not known", addr)
 	}
 	return err
+}
+
+// hasMet fails while c's node does not know the node at addr, or has not shaken hands.
+func hasMet(ctx context.Context, c *redis.Client, addr string) error {
+	nodes, err := c.ClusterNodes(ctx).Result()
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(nodes) {
+		if strings.Contains(line, " "+addr+"@") && !strings.Contains(line, "handshake") {
+			return nil
+		}
+	}
+	return fmt.Errorf("redistest: %s is not known", addr)
 }
 
 // replaced fails while c's node believes that a master at addr has slots.
