@@ -69,7 +69,7 @@ type scripts struct {
 
 func newScripts() scripts {
 	with := func(parts ...string) []string {
-		return append([]string{"list", "time", "text", "record", "room", "users", "last_seen", "exclusive", "change", "commit"}, parts...)
+		return append([]string{"list", "time", "text", "record", "room", "turns", "users", "last_seen", "exclusive", "change", "replace", "commit"}, parts...)
 	}
 	write := with("single", "moves", "index", "add", "limit", "revive", "keep", "confirm", "update", "grace", "remove", "drop", "write")
 	meters := make(map[string]*meter)

@@ -1,7 +1,5 @@
 -- users: how many channels each identity has in a room.
 
-local gone, went = list(), list() -- users to drop, and those of them that were there
-
 local function tally(record, by)
   local identity = identity_of(record)
   presences = presences + by
@@ -15,28 +13,6 @@ local function tally(record, by)
     touched[n_touched] = identity
   end
   delta[identity] = (so_far or 0) + by
-end
-
-local function turn(kind, user)
-  n_turns = n_turns + 1
-  turns[n_turns] = kind .. size(user) .. user
-end
-
--- judge notes whether a user came or went.
-local function judge(user, was, is)
-  if is > 0 then
-    if was == 0 then
-      users = users + 1
-      turn('>', user)
-    end
-    return
-  end
-  push(gone, user)
-  if was > 0 then
-    users = users - 1
-    turn('<', user)
-    push(went, user)
-  end
 end
 
 -- count_users applies the net difference of each identity.
